@@ -1,0 +1,1 @@
+//! Who must know? Route, group, retry, receivers.

@@ -1,0 +1,2 @@
+//! Yagura: one process that keeps watch.
+fn main() {}

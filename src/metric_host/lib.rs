@@ -1,0 +1,1 @@
+//! How is this machine? /proc and /sys as node_* samples.

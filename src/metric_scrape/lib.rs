@@ -1,0 +1,1 @@
+//! Who is asked when, and what did it say? Schedule, exposition formats, relabelling, staleness.

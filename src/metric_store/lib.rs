@@ -1,0 +1,1 @@
+//! Which samples had this series then? Head, journal, codec, pages, index, retention.

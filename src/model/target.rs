@@ -1,0 +1,92 @@
+//! What collectors tell about the things that they collect from: for people, not for machines.
+
+use crate::labels::Labels;
+
+/// Whether the last scrape worked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Health {
+    /// Not scraped yet.
+    #[default]
+    Unknown,
+    /// The last scrape was stored.
+    Up,
+    /// The last scrape failed.
+    Down,
+}
+
+impl Health {
+    /// Prometheus' word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// A scrape target as `/targets` and `/api/v1/targets` show it.
+#[derive(Debug, Clone, Default)]
+pub struct ScrapeTarget {
+    /// The job of the configuration that it comes from.
+    pub scrape_pool: String,
+    /// Labels before relabelling, `__address__` and other meta labels included.
+    pub discovered_labels: Labels,
+    /// Labels after relabelling, as its series carry them.
+    pub labels: Labels,
+    /// The address asked, without passwords.
+    pub scrape_url: String,
+    /// What became of the last scrape.
+    pub health: Health,
+    /// Why it failed, in a sentence; empty when it did not.
+    pub last_error: String,
+    /// When it was last scraped, milliseconds since 1970-01-01 UTC; 0 for never.
+    pub last_scrape_ms: i64,
+    /// How long that took, seconds.
+    pub last_scrape_duration_s: f64,
+    /// Samples that the last scrape gave.
+    pub last_samples: usize,
+    /// Every so many milliseconds.
+    pub interval_ms: i64,
+    /// Given up after so many milliseconds.
+    pub timeout_ms: i64,
+}
+
+/// What the log collector is doing with a source.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum LogSourceState {
+    /// All that is there has been read; waiting for more.
+    #[default]
+    Following,
+    /// There is more to read.
+    CatchingUp,
+    /// Renamed or deleted, being read to its end.
+    Draining,
+    /// It cannot be read or is left alone; the sentence says why and what to do.
+    Failed(String),
+}
+
+/// A log source (a file, as a rule) as `/targets` shows it.
+#[derive(Debug, Clone, Default)]
+pub struct LogSource {
+    /// Its path now.
+    pub path: String,
+    /// Labels of its stream.
+    pub labels: Labels,
+    /// The format in which it is read: `cri`, `docker`, `json`, `text`, …
+    pub format: String,
+    /// What is being done with it.
+    pub state: LogSourceState,
+    /// Bytes read since the process started.
+    pub bytes_read: u64,
+    /// Lines handed to the store since the process started.
+    pub lines_read: u64,
+    /// Lines dropped since the process started (binary, cut beyond the limit, …).
+    pub lines_dropped: u64,
+    /// Bytes in the file that are not read yet.
+    pub lag_bytes: u64,
+    /// Seconds since the last line that was read, or 0 when all is read.
+    pub lag_seconds: f64,
+    /// When its last line was written, nanoseconds since 1970-01-01 UTC; 0 for never.
+    pub last_line_ns: i64,
+}

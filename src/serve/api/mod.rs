@@ -1,0 +1,12 @@
+//! The HTTP APIs: Prometheus', the logs', and the process' own.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::Services;
+
+/// All API routes.
+pub(crate) fn router() -> Router<Arc<Services>> {
+    Router::new()
+}

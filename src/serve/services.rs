@@ -1,0 +1,120 @@
+//! What the browser's side may ask of the rest of the house: traits and snapshots, handed over by
+//! the binary. Closures return values that were copied under a short lock.
+
+use std::sync::Arc;
+
+use alert_rules::GroupSnapshot;
+use log_query::LogReader;
+use model::{LogSource, ScrapeTarget, SeriesReader};
+
+/// A closure that answers a question about the present.
+pub type View<T> = Arc<dyn Fn() -> T + Send + Sync>;
+
+/// The doors into the rest of the house.
+pub struct Services {
+    /// Metrics.
+    pub series: Arc<dyn SeriesReader>,
+    /// Logs.
+    pub logs: Arc<dyn LogReader>,
+    /// PromQL.
+    pub engine: Arc<promql::Engine>,
+    /// Settings and saved views.
+    pub state: Arc<state_store::StateStore>,
+    /// All rule groups with their alerts.
+    pub rule_groups: View<Vec<GroupSnapshot>>,
+    /// Scrape targets, the built-in collectors included.
+    pub scrape_targets: View<Vec<ScrapeTarget>>,
+    /// Log files and what is being done with them.
+    pub log_sources: View<Vec<LogSource>>,
+    /// The appliance itself.
+    pub status: View<StatusReport>,
+    /// Yagura's own metrics in the OpenMetrics text format.
+    pub metrics_text: View<String>,
+    /// Loads the configuration anew; an error is a sentence with file and line.
+    pub reload: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// Whether everything has started and nothing is being stopped (`/-/ready`).
+    pub ready: View<bool>,
+    /// Host names, beside `localhost` and IP addresses, under which browsers may ask.
+    pub allowed_hosts: Vec<String>,
+    /// Given up after this time, as Prometheus' `query.timeout`.
+    pub query_timeout: std::time::Duration,
+}
+
+/// A background task as the Status page shows it.
+#[derive(Debug, Clone, Default)]
+pub struct TaskReport {
+    /// Its name.
+    pub name: String,
+    /// `running`, `restarting`, `stopped`.
+    pub state: String,
+    /// How often it was started again after a failure or a panic.
+    pub restarts: u64,
+    /// Panics among those.
+    pub panics: u64,
+    /// What it last failed with; else empty.
+    pub last_error: String,
+}
+
+/// Figures since the process started.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    /// Log lines stored.
+    pub log_lines: u64,
+    /// Bytes of log text stored.
+    pub log_bytes: u64,
+    /// Log lines dropped, for whatever reason.
+    pub log_lines_dropped: u64,
+    /// Samples stored.
+    pub samples: u64,
+    /// Series in the head.
+    pub head_series: u64,
+    /// Notifications sent and failed.
+    pub notifications: u64,
+    /// Notifications that failed for good.
+    pub notifications_failed: u64,
+}
+
+/// "Is the appliance itself well?" in figures.
+#[derive(Debug, Clone, Default)]
+pub struct StatusReport {
+    /// Yagura's version.
+    pub version: String,
+    /// When the process started, milliseconds since 1970-01-01 UTC.
+    pub started_ms: i64,
+    /// Where the data lies.
+    pub data_dir: String,
+    /// Address that it listens on.
+    pub listen: String,
+    /// Configuration file, or empty.
+    pub config_file: String,
+    /// The configuration in force, as YAML, without secrets.
+    pub config_yaml: String,
+    /// Why the last reload failed, in a sentence; empty when it did not.
+    pub reload_error: String,
+    /// When the configuration in force was loaded, milliseconds since 1970-01-01 UTC.
+    pub config_loaded_ms: i64,
+    /// Other things that someone should know about, each a sentence.
+    pub warnings: Vec<String>,
+    /// Resident memory of the process, bytes.
+    pub memory_bytes: u64,
+    /// The memory budget, bytes.
+    pub memory_budget_bytes: u64,
+    /// CPU time used since the start, seconds.
+    pub cpu_seconds: f64,
+    /// Bytes on disk: logs.
+    pub disk_logs_bytes: u64,
+    /// Bytes on disk: metrics.
+    pub disk_metrics_bytes: u64,
+    /// The disk budget, bytes.
+    pub disk_budget_bytes: u64,
+    /// Free on the file system, bytes.
+    pub disk_free_bytes: u64,
+    /// Logs are kept for so long, milliseconds.
+    pub retention_logs_ms: i64,
+    /// Metrics are kept for so long, milliseconds.
+    pub retention_metrics_ms: i64,
+    /// Background tasks.
+    pub tasks: Vec<TaskReport>,
+    /// Figures since the start.
+    pub totals: Totals,
+}

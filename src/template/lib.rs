@@ -1,0 +1,1 @@
+//! How is it said? Go text/template with Prometheus' functions.
