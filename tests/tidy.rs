@@ -11,14 +11,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("log_tail", &[]),
     ("log_store", &["log_query"]),
     ("log_query", &[]),
-    ("metric_scrape", &[]),
+    ("metric_scrape", &["yaml"]),
     ("metric_host", &[]),
     ("metric_store", &[]),
     ("promql", &[]),
-    ("alert_rules", &["promql", "log_query", "template"]),
-    ("alert_notify", &["template"]),
+    ("alert_rules", &["promql", "log_query", "template", "yaml"]),
+    ("alert_notify", &["template", "yaml"]),
     ("template", &[]),
     ("state_store", &[]),
+    ("yaml", &[]),
     (
         "serve",
         &[

@@ -6,6 +6,7 @@
 //! plain values without clocks, files, sockets or tasks. This room depends on no other.
 
 pub mod alert;
+pub mod bytes;
 pub mod duration;
 pub mod labels;
 pub mod log;
