@@ -4,12 +4,33 @@
 //! [`LogReader`]. The meaning of a query is defined here once, by [`Filter::matches`] on a single
 //! line: a store may prune, reorder and read columns as it likes, its answer must be the one that
 //! this function gives line by line. This room knows no store, no clock and no HTTP.
+//!
+//! The language: `words` that must all occur, `"a phrase"`, `-not`, `or`, parentheses,
+//! `field:value`, `field:>=500`, `field:10..20`, `field:*`, `field:val*`, `field:/regex/`,
+//! `field:(a or b)`, `level:error`, `level:warn..`, `/regex/`, `prefix*`. The empty query and `*`
+//! mean every line.
 
+mod fields;
+mod json;
+mod logfmt;
+mod matches;
+mod needle;
+mod number;
+mod parse;
 mod query;
 mod reader;
+mod terms;
+mod text;
+mod value;
 
-pub use query::{Bound, FieldTest, Filter, Query, QueryError};
+pub use fields::{DEPTH_MAX, FIELDS_MAX, Form, LineFields, is_envelope};
+pub use matches::LineView;
+pub use needle::{Needle, is_unspaced, is_word_char};
+pub use number::parse_number;
+pub use parse::{GROUPS_DEEP_MAX, QUERY_CHARS_MAX, REGEX_BYTES_MAX, TERMS_MAX};
+pub use query::{Bound, FieldTest, Filter, LEVEL, MESSAGE, Query, QueryError};
 pub use reader::{
     Bucket, Direction, Facet, LogReader, LogStoreStats, Record, RecordHandler, Search,
     SearchSummary, Subscription,
 };
+pub use terms::{field_term, terms, with_term, without_term};

@@ -1,0 +1,896 @@
+//! Reads what a person typed.
+//!
+//! 1. `or` splits, spaces and `and` join, `-`, `!` and `NOT` negate, parentheses group.
+//! 2. A term is quoted, a `/regex/`, a field with a test (file `value.rs`), or else a word.
+//! 3. What looks like syntax but cannot be meant so is a word: `12:30:05`, `http://host`,
+//!    `10.0.0.1:80`, `std::fmt`, `main()`, `--verbose`, `don't`. What cannot be understood is an
+//!    error that points at its character and says what to write instead.
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use crate::needle::Needle;
+use crate::query::{Filter, Query, QueryError};
+use crate::value::{is_known_field, resolve_name};
+
+/// A longer query is refused.
+pub const QUERY_CHARS_MAX: usize = 8192;
+
+/// Groups and negations can be nested so deep: parsing and matching recurse.
+pub const GROUPS_DEEP_MAX: usize = 32;
+
+/// A query can have so many terms: each costs on every line.
+pub const TERMS_MAX: usize = 256;
+
+/// A regular expression may take so much memory when compiled.
+pub const REGEX_BYTES_MAX: usize = 1 << 20;
+
+/// Words that stand before a colon in texts and are no fields.
+const NEVER_FIELDS: &[&str] = &["localhost", "sha256", "sha512", "urn", "mailto"];
+
+impl Query {
+    /// Understands a query.
+    ///
+    /// # Errors
+    /// Says what is wrong, at which character, and what is probably meant.
+    pub fn parse(text: &str) -> Result<Self, QueryError> {
+        parse_with_spans(text).map(|(query, _)| query)
+    }
+
+    /// The query that every line satisfies.
+    pub fn all() -> Self {
+        Self {
+            filter: Filter::All,
+        }
+    }
+}
+
+/// Parses a query and tells where (in bytes) the terms lie that must all hold.
+pub(crate) fn parse_with_spans(
+    text: &str,
+) -> Result<(Query, Vec<std::ops::Range<usize>>), QueryError> {
+    let mut parser = Parser {
+        text,
+        at: 0,
+        deep: 0,
+        n_terms: 0,
+        spans: Vec::new(),
+    };
+    if text.chars().nth(QUERY_CHARS_MAX).is_some() {
+        return Err(QueryError {
+            message: format!("the query is longer than {QUERY_CHARS_MAX} characters: shorten it"),
+            position: QUERY_CHARS_MAX,
+            suggestion: None,
+        });
+    }
+    parser.refuse_selector()?;
+    parser.skip_space();
+    if parser.rest().is_empty() {
+        return Ok((Query::all(), Vec::new()));
+    }
+    let filter = parser.alternatives(None)?;
+    if parser.rest().is_empty() {
+        return Ok((Query { filter }, parser.spans));
+    }
+    let at = parser.at;
+    let mut without = text.to_owned();
+    without.remove(at);
+    Err(parser.error(
+        at,
+        "this bracket closes nothing: remove it, or write the text in quotes",
+        Some(without),
+    ))
+}
+
+/// Compiles a regular expression; the error is a reason on one line.
+pub(crate) fn compile_regex(pattern: &str) -> Result<Regex, String> {
+    RegexBuilder::new(pattern)
+        .size_limit(REGEX_BYTES_MAX)
+        .dfa_size_limit(REGEX_BYTES_MAX)
+        .build()
+        .map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => format!(
+                "this regular expression needs more than {REGEX_BYTES_MAX} bytes of memory: \
+                 write it with smaller repetitions"
+            ),
+            error => format!(
+                "not a regular expression: {}",
+                error
+                    .to_string()
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .trim_start_matches("error: ")
+            ),
+        })
+}
+
+/// Where it stands in the text. Positions are bytes here and characters in errors.
+pub(crate) struct Parser<'q> {
+    pub(crate) text: &'q str,
+    pub(crate) at: usize,
+    deep: usize,
+    n_terms: usize,
+    /// The terms that must all hold, or the whole query as one.
+    spans: Vec<std::ops::Range<usize>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    And,
+    Or,
+}
+
+impl<'q> Parser<'q> {
+    pub(crate) fn rest(&self) -> &'q str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    pub(crate) fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn skip_space(&mut self) {
+        self.at += self.rest().len() - self.rest().trim_start().len();
+    }
+
+    pub(crate) fn error(
+        &self,
+        at: usize,
+        message: impl Into<String>,
+        suggestion: Option<String>,
+    ) -> QueryError {
+        QueryError {
+            message: message.into(),
+            position: self.text.get(..at).unwrap_or(self.text).chars().count(),
+            suggestion: suggestion
+                .map(|s| s.trim().to_owned())
+                .filter(|s| !s.is_empty()),
+        }
+    }
+
+    /// The query with a part of it written differently.
+    pub(crate) fn replaced(&self, range: std::ops::Range<usize>, with: &str) -> Option<String> {
+        let (before, after) = (self.text.get(..range.start)?, self.text.get(range.end..)?);
+        Some(format!("{before}{with}{after}"))
+    }
+
+    /// Goes one group or negation deeper.
+    pub(crate) fn descend(&mut self) -> Result<(), QueryError> {
+        self.deep += 1;
+        if self.deep > GROUPS_DEEP_MAX {
+            return Err(self.error(
+                self.at,
+                format!("more than {GROUPS_DEEP_MAX} brackets or negations inside each other"),
+                None,
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn ascend(&mut self) {
+        self.deep -= 1;
+    }
+
+    /// `a b or c`; with a field, each term is a test of that field.
+    pub(crate) fn alternatives(&mut self, field: Option<&str>) -> Result<Filter, QueryError> {
+        self.skip_space();
+        let start = self.at;
+        let mut any = vec![self.all_of(field)?];
+        while let Some((Operator::Or, token)) = self.operator() {
+            let at = self.at;
+            self.at += token.len();
+            self.skip_space();
+            if self.at_end_of_group() || self.operator().is_some() {
+                let suggestion = self.replaced(at..at + token.len(), "");
+                return Err(self.error(at, dangling(token), suggestion));
+            }
+            any.push(self.all_of(field)?);
+        }
+        if self.deep == 0 && any.len() > 1 {
+            let end = start
+                + self
+                    .text
+                    .get(start..self.at)
+                    .unwrap_or_default()
+                    .trim_end()
+                    .len();
+            self.spans.clear();
+            self.spans.push(start..end);
+        }
+        Ok(one_or(any, Filter::Or))
+    }
+
+    /// `a b -c`.
+    fn all_of(&mut self, field: Option<&str>) -> Result<Filter, QueryError> {
+        let mut all = Vec::new();
+        loop {
+            self.skip_space();
+            if self.at_end_of_group() {
+                break;
+            }
+            match self.operator() {
+                Some((Operator::Or, _)) if !all.is_empty() => break,
+                Some((operator, token)) if token != "and" || operator == Operator::Or => {
+                    let at = self.at;
+                    self.at += token.len();
+                    self.skip_space();
+                    if all.is_empty() || self.at_end_of_group() || self.operator().is_some() {
+                        let suggestion = self
+                            .replaced(at..at + token.len(), "")
+                            .filter(|text| !text.trim().is_empty())
+                            .or_else(|| Some(format!("\"{token}\"")));
+                        return Err(self.error(at, dangling(token), suggestion));
+                    }
+                    continue;
+                }
+                Some((_, token)) if !all.is_empty() => {
+                    // A small `and` joins; where there is nothing to join it is a word.
+                    let at = self.at;
+                    self.at += token.len();
+                    self.skip_space();
+                    if !self.at_end_of_group() && self.operator().is_none() {
+                        continue;
+                    }
+                    self.at = at;
+                }
+                _ => {}
+            }
+            let start = self.at;
+            let filter = self.negatable(field)?;
+            if let Some(name) = field {
+                self.refuse_two_values(name, start, all.last(), &filter)?;
+            }
+            if self.deep == 0 {
+                self.spans.push(start..self.at);
+            }
+            all.push(filter);
+        }
+        if all.is_empty() {
+            let suggestion = self.text.replace("()", "");
+            return Err(self.error(
+                self.at.saturating_sub(1),
+                "there is nothing in these brackets",
+                Some(suggestion),
+            ));
+        }
+        Ok(simplified(all))
+    }
+
+    /// `status:(500 503)` cannot be meant: a field has one value.
+    fn refuse_two_values(
+        &self,
+        name: &str,
+        start: usize,
+        last: Option<&Filter>,
+        this: &Filter,
+    ) -> Result<(), QueryError> {
+        use crate::query::FieldTest::Equal;
+        let (Some(Filter::Field { test: Equal(_), .. }), Filter::Field { test: Equal(_), .. }) =
+            (last, this)
+        else {
+            return Ok(());
+        };
+        Err(self.error(
+            start,
+            format!("{name} can hardly have two values at once: write or between them"),
+            self.replaced(start..start, "or "),
+        ))
+    }
+
+    fn at_end_of_group(&self) -> bool {
+        matches!(self.peek(), None | Some(')'))
+    }
+
+    /// The operator that stands here, as it is written.
+    fn operator(&self) -> Option<(Operator, &'q str)> {
+        let rest = self.rest();
+        let end = rest
+            .find(|c: char| c.is_whitespace() || matches!(c, '(' | ')'))
+            .unwrap_or(rest.len());
+        let token = rest.get(..end)?;
+        match token {
+            "or" | "OR" | "||" => Some((Operator::Or, token)),
+            "and" | "AND" | "&&" => Some((Operator::And, token)),
+            _ => None,
+        }
+    }
+
+    /// `-term`, `!term`, `NOT term`.
+    fn negatable(&mut self, field: Option<&str>) -> Result<Filter, QueryError> {
+        let start = self.at;
+        let rest = self.rest();
+        if let Some(after) = rest.strip_prefix("NOT")
+            && (after.is_empty() || after.starts_with(|c: char| c.is_whitespace() || c == '('))
+        {
+            self.at += 3;
+            self.skip_space();
+            if self.at_end_of_group() || self.operator().is_some() {
+                let suggestion = self
+                    .replaced(start..start + 3, "")
+                    .filter(|text| !text.trim().is_empty())
+                    .or_else(|| Some("\"NOT\"".to_owned()));
+                return Err(self.error(start, dangling("NOT"), suggestion));
+            }
+            return self.negated(field);
+        }
+        let mut chars = rest.chars();
+        let negates = match (chars.next(), chars.next()) {
+            (Some('-'), Some(next)) => !next.is_whitespace() && !"-=>)".contains(next),
+            (Some('!'), Some(next)) => !next.is_whitespace() && !"=)".contains(next),
+            _ => false,
+        };
+        if negates {
+            self.at += 1;
+            return self.negated(field);
+        }
+        self.term(field)
+    }
+
+    fn negated(&mut self, field: Option<&str>) -> Result<Filter, QueryError> {
+        self.descend()?;
+        let filter = self.negatable(field)?;
+        self.ascend();
+        Ok(Filter::Not(Box::new(filter)))
+    }
+
+    fn term(&mut self, field: Option<&str>) -> Result<Filter, QueryError> {
+        self.n_terms += 1;
+        if self.n_terms > TERMS_MAX {
+            return Err(self.error(self.at, format!("more than {TERMS_MAX} terms"), None));
+        }
+        if self.peek() == Some('(') {
+            return self.group(field);
+        }
+        if let Some(name) = field {
+            return self.value(name);
+        }
+        match self.peek() {
+            Some('"') => {
+                let quoted = self.quoted()?;
+                if self.peek() == Some(':') && !quoted.is_empty() {
+                    self.at += 1;
+                    return self.value(resolve_name(&quoted));
+                }
+                if self.peek() == Some('*') {
+                    self.at += 1;
+                    return Ok(Needle::prefix(&quoted).map_or(Filter::All, Filter::Prefix));
+                }
+                Ok(Needle::whole(&quoted).map_or(Filter::All, Filter::Phrase))
+            }
+            Some('\'') => match self.single_quoted() {
+                Some(quoted) => Ok(Needle::whole(quoted).map_or(Filter::All, Filter::Phrase)),
+                None => self.word(),
+            },
+            Some('/') => match self.regex()? {
+                Some(regex) => Ok(Filter::Regex(regex)),
+                None => self.word(),
+            },
+            _ => match self.field_term()? {
+                Some(filter) => Ok(filter),
+                None => self.word(),
+            },
+        }
+    }
+
+    /// `( … )`, at the opening bracket.
+    pub(crate) fn group(&mut self, field: Option<&str>) -> Result<Filter, QueryError> {
+        let open = self.at;
+        self.descend()?;
+        self.at += 1;
+        let filter = self.alternatives(field)?;
+        self.ascend();
+        if self.peek() != Some(')') {
+            let closed = format!("{})", self.text.trim_end());
+            return Err(self.error(open, "this bracket is not closed", Some(closed)));
+        }
+        self.at += 1;
+        Ok(filter)
+    }
+
+    /// `"…"`, at the opening quote. `\"` and `\\` stand for the second character.
+    pub(crate) fn quoted(&mut self) -> Result<String, QueryError> {
+        let open = self.at;
+        let mut out = String::new();
+        let mut chars = self.rest().char_indices().skip(1).peekable();
+        while let Some((i, c)) = chars.next() {
+            match c {
+                '"' => {
+                    self.at += i + 1;
+                    return Ok(out);
+                }
+                '\\' => match chars.next_if(|(_, next)| matches!(next, '"' | '\\')) {
+                    Some((_, next)) => out.push(next),
+                    None => out.push('\\'),
+                },
+                c => out.push(c),
+            }
+        }
+        let closed = format!("{}\"", self.text.trim_end());
+        let suggestion = Self::parses(&closed)
+            .then_some(closed)
+            .or_else(|| self.replaced(open..open + 1, ""));
+        Err(self.error(open, "this quote is not closed", suggestion))
+    }
+
+    fn parses(text: &str) -> bool {
+        Query::parse(text).is_ok()
+    }
+
+    /// `'…'`, at the opening quote, if the closing one ends the term.
+    pub(crate) fn single_quoted(&mut self) -> Option<&'q str> {
+        let inner = self.rest().get(1..)?;
+        let end = inner.find('\'')?;
+        let after = inner.get(end + 1..)?;
+        ends_term(after).then(|| {
+            self.at += end + 2;
+            inner.get(..end).unwrap_or_default()
+        })
+    }
+
+    /// `/…/` or `/…/i`, at the opening slash. `None` when the next slash does not end the term:
+    /// then it is a path.
+    pub(crate) fn regex(&mut self) -> Result<Option<Regex>, QueryError> {
+        let start = self.at;
+        let Some(inner) = self.rest().get(1..) else {
+            return Ok(None);
+        };
+        let mut escaped = false;
+        let end = inner.find(|c: char| {
+            let found = c == '/' && !escaped;
+            escaped = c == '\\' && !escaped;
+            found
+        });
+        let Some(end) = end.filter(|end| *end > 0) else {
+            return Ok(None);
+        };
+        let after = inner.get(end + 1..).unwrap_or_default();
+        let (flag, after) = match after.strip_prefix('i') {
+            Some(after) => ("(?i)", after),
+            None => ("", after),
+        };
+        if !ends_term(after) {
+            return Ok(None);
+        }
+        let pattern = inner.get(..end).unwrap_or_default().replace("\\/", "/");
+        let regex = compile_regex(&format!("{flag}{pattern}"));
+        let regex = regex.map_err(|reason| {
+            let literal = format!("\"{}\"", pattern.replace('\\', "\\\\").replace('"', "\\\""));
+            let suggestion = self.replaced(start..self.text.len() - after.len(), &literal);
+            self.error(start, reason, suggestion)
+        })?;
+        self.at = self.text.len() - after.len();
+        Ok(Some(regex))
+    }
+
+    /// `name:test`, `name=value`, `name>=number`; `None` when this is no such thing.
+    fn field_term(&mut self) -> Result<Option<Filter>, QueryError> {
+        let rest = self.rest();
+        let name = field_name(rest);
+        let after = rest.get(name.len()..).unwrap_or_default();
+        if name.is_empty() || after.is_empty() {
+            return Ok(None);
+        }
+        let start = self.at;
+        let full = resolve_name(name);
+        if let Some(value) = after.strip_prefix(':') {
+            if value.starts_with("//")
+                || value.starts_with([':', '\\'])
+                || NEVER_FIELDS.contains(&name)
+            {
+                return Ok(None);
+            }
+            if ends_term(value) {
+                if !is_known_field(full) {
+                    return Ok(None);
+                }
+                let colon = start + name.len();
+                let gap = value.len() - value.trim_start().len();
+                let joined = if value.trim_start().is_empty() {
+                    self.replaced(start..colon + 1, &format!("{name}:*"))
+                } else {
+                    self.replaced(colon + 1..colon + 1 + gap, "")
+                };
+                return Err(self.error(
+                    colon,
+                    format!("write the value right after {name}: (or put the text in quotes)"),
+                    joined,
+                ));
+            }
+            self.at += name.len() + 1;
+            return self.value(full).map(Some);
+        }
+        let (negated, value) = match after.strip_prefix("!=") {
+            Some(value) => (true, Some(value)),
+            None => (false, after.strip_prefix('=')),
+        };
+        if let Some(value) = value {
+            if value.starts_with(['=', '~', '>']) || ends_term(value) {
+                return Ok(None);
+            }
+            self.at = self.text.len() - value.len();
+            let filter = self.equals(name, full)?;
+            return Ok(Some(if negated {
+                Filter::Not(Box::new(filter))
+            } else {
+                filter
+            }));
+        }
+        if after.starts_with(['<', '>']) {
+            self.at += name.len();
+            let found = self.comparison(full)?;
+            if found.is_none() {
+                self.at = start;
+            }
+            return Ok(found);
+        }
+        Ok(None)
+    }
+
+    /// A bare word, up to a space or a bracket that it did not open.
+    pub(crate) fn bare(&mut self) -> Result<&'q str, QueryError> {
+        let rest = self.rest();
+        let mut open = 0usize;
+        let mut end = rest.len();
+        for (i, c) in rest.char_indices() {
+            match c {
+                '(' => open += 1,
+                ')' if open == 0 => {
+                    end = i;
+                    break;
+                }
+                ')' => open -= 1,
+                '|' => return Err(self.refuse_pipe(i)),
+                c if c.is_whitespace() => {
+                    // `connect(2, 80)` goes on to its bracket, if there is one.
+                    let tail = rest.get(i..).unwrap_or_default();
+                    if open == 0 || !tail.contains(')') {
+                        end = i;
+                        break;
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.at += end;
+        Ok(rest.get(..end).unwrap_or_default())
+    }
+
+    fn word(&mut self) -> Result<Filter, QueryError> {
+        let start = self.at;
+        let word = self.bare()?;
+        if word.is_empty() {
+            return Err(self.error(start, "a word, field or phrase is missing here", None));
+        }
+        if word.chars().all(|c| c == '*') {
+            return Ok(Filter::All);
+        }
+        match (word.find('*'), word.strip_suffix('*')) {
+            (None, _) => Ok(Needle::whole(word).map_or(Filter::All, Filter::Word)),
+            (Some(star), Some(stem)) if star == stem.len() => {
+                Ok(Needle::prefix(stem).map_or(Filter::All, Filter::Prefix))
+            }
+            _ => {
+                let parts: Vec<String> = word
+                    .trim_matches('*')
+                    .split('*')
+                    .map(regex::escape)
+                    .collect();
+                let border = |stars: bool, c: Option<char>| {
+                    let word_char = c.is_some_and(crate::needle::is_word_char);
+                    if stars || !word_char { "" } else { r"\b" }
+                };
+                let before = border(word.starts_with('*'), word.chars().next());
+                let after = border(word.ends_with('*'), word.chars().next_back());
+                compile_regex(&format!("(?i){before}{}{after}", parts.join(r"\S*")))
+                    .map(Filter::Regex)
+                    .map_err(|reason| self.error(start, reason, None))
+            }
+        }
+    }
+
+    /// A `|` stands in the word that begins here, `i` bytes on.
+    fn refuse_pipe(&self, i: usize) -> QueryError {
+        let at = self.at + i;
+        let stands_alone = i == 0;
+        if stands_alone {
+            return self.error(
+                at,
+                "pipes are not understood yet: search without the part from | on, or write a | \
+                 that stands in the text in quotes",
+                self.text.get(..at).map(str::to_owned),
+            );
+        }
+        let rest = self.rest();
+        let end = rest
+            .find(|c: char| c.is_whitespace() || c == ')')
+            .unwrap_or(rest.len());
+        let word = rest.get(..end).unwrap_or_default();
+        let before = self.text.get(..self.at).unwrap_or_default();
+        let joined = word
+            .split('|')
+            .filter(|s| !s.is_empty())
+            .collect::<Vec<_>>()
+            .join(" or ");
+        let range = self.at..self.at + end;
+        self.error(
+            at,
+            "write or between alternatives, or put text with a | in quotes",
+            self.replaced(
+                range,
+                &if before.is_empty() && end == rest.len() {
+                    joined
+                } else {
+                    format!("({joined})")
+                },
+            ),
+        )
+    }
+
+    /// `{app="x"} |= "y"` is Loki's language: the likeliest first try of those who know it.
+    fn refuse_selector(&self) -> Result<(), QueryError> {
+        let start = self.text.len() - self.text.trim_start().len();
+        let Some((inside, _)) = self
+            .text
+            .trim_start()
+            .strip_prefix('{')
+            .and_then(|rest| rest.split_once('}'))
+        else {
+            return Ok(());
+        };
+        let mut terms = Vec::new();
+        for matcher in inside.split(',').map(str::trim).filter(|m| !m.is_empty()) {
+            let name = field_name(matcher);
+            let rest = matcher.get(name.len()..).unwrap_or_default().trim_start();
+            let operator = ["=~", "!~", "!=", "="]
+                .into_iter()
+                .find(|operator| rest.starts_with(operator));
+            let value = operator.and_then(|operator| {
+                let value = rest.get(operator.len()..)?.trim();
+                value.strip_prefix('"')?.strip_suffix('"')
+            });
+            let (Some(operator), Some(value), false) = (operator, value, name.is_empty()) else {
+                return Ok(());
+            };
+            let sign = if operator.starts_with('!') { "-" } else { "" };
+            terms.push(if operator.ends_with('~') {
+                format!("{sign}{name}:/^({})$/", value.replace('/', "\\/"))
+            } else {
+                format!("{sign}{name}:\"{value}\"")
+            });
+        }
+        if terms.is_empty() {
+            return Ok(());
+        }
+        Err(self.error(
+            start,
+            "this is a selector of Loki: here a field is written name:value",
+            Some(terms.join(" ")),
+        ))
+    }
+}
+
+/// Whether a term ends before this text.
+pub(crate) fn ends_term(after: &str) -> bool {
+    after.starts_with(|c: char| c.is_whitespace() || c == ')') || after.is_empty()
+}
+
+/// The field name at the start of a text: letters, digits and `_ - .`, beginning with a letter,
+/// `_` or `@`; with slashes only behind a dot, as in `app.kubernetes.io/name`.
+pub(crate) fn field_name(text: &str) -> &str {
+    if !text.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '@') {
+        return "";
+    }
+    let end = text
+        .char_indices()
+        .find(|(i, c)| !(c.is_alphanumeric() || "_-./".contains(*c) || (*c == '@' && *i == 0)))
+        .map_or(text.len(), |(i, _)| i);
+    let name = text.get(..end).unwrap_or_default();
+    match name.split_once('/') {
+        Some((domain, _)) if !domain.contains('.') => "",
+        _ => name,
+    }
+}
+
+fn dangling(operator: &str) -> String {
+    match operator {
+        "NOT" => "NOT needs a term after it (to find the word itself, write \"NOT\")".to_owned(),
+        operator => format!(
+            "{operator} needs a term on both sides (to find the text itself, write \"{operator}\")"
+        ),
+    }
+}
+
+fn one_or(mut filters: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
+    match filters.pop() {
+        Some(only) if filters.is_empty() => only,
+        Some(last) => {
+            filters.push(last);
+            many(filters)
+        }
+        None => Filter::All,
+    }
+}
+
+/// Leaves out what says nothing.
+fn simplified(all: Vec<Filter>) -> Filter {
+    let said = all
+        .into_iter()
+        .filter(|filter| !matches!(filter, Filter::All))
+        .collect();
+    one_or(said, Filter::And)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn texts_that_look_like_syntax_are_words() {
+        for text in [
+            "12:30:05",
+            "2026-11-23T12:30:05.123Z",
+            "http://host:80/path?a=b&c=d",
+            "https://host/",
+            "10.0.0.1:8080",
+            "[::1]:8080",
+            "localhost:9090",
+            "std::fmt",
+            "C:\\temp",
+            "main()",
+            "connect(2)",
+            "--verbose",
+            "->",
+            "-",
+            "!",
+            "don't",
+            "'tis",
+            "foo\"bar",
+            "error:",
+            "user@host:/x",
+            "/var/log/syslog",
+            "//",
+            "a==b",
+            "a=>b",
+            "{}",
+            "{\"a\":1}",
+            "NOTE",
+            "oracle",
+            "sha256:0123",
+            "$5",
+            "50%",
+            "é",
+            ":",
+            "::",
+            "<nil>",
+            "Или",
+        ] {
+            match Query::parse(text).map(|query| query.filter) {
+                Ok(Filter::Word(needle)) => assert_eq!(&*needle, text),
+                other => panic!("{text:?} gave {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn everything_is_found_by_nothing_and_star() {
+        for text in ["", "  ", "*", "**", "\"\"", "(*)"] {
+            let filter = Query::parse(text).expect(text).filter;
+            assert!(matches!(filter, Filter::All), "{text:?} gave {filter:?}");
+        }
+    }
+
+    #[test]
+    fn errors_point_and_suggest() {
+        let check = |text: &str, position: usize, part: &str, suggestion: Option<&str>| {
+            let error = Query::parse(text).expect_err(text);
+            assert_eq!(error.position, position, "{text}: {error}");
+            assert!(error.message.contains(part), "{text}: {error}");
+            assert_eq!(error.suggestion.as_deref(), suggestion, "{text}: {error}");
+        };
+        check("é \"open", 2, "quote", Some("é \"open\""));
+        check("a (b", 2, "not closed", Some("a (b)"));
+        check("a) b", 1, "closes nothing", Some("a b"));
+        check("a or", 2, "both sides", Some("a"));
+        check("or", 0, "both sides", Some("\"or\""));
+        check("OR a", 0, "both sides", Some("a"));
+        check("a NOT", 2, "after it", Some("a"));
+        check("a ()", 2, "nothing in these", Some("a"));
+        check("a | stats count()", 2, "pipes", Some("a"));
+        check("a |stats", 2, "pipes", Some("a"));
+        check("error|warn", 5, "or between", Some("error or warn"));
+        check("x error|warn", 7, "or between", Some("x (error or warn)"));
+        check(
+            "level:error|warn",
+            11,
+            "or between",
+            Some("level:(error or warn)"),
+        );
+        check("level:erorr", 6, "not a level", Some("level:error"));
+        check("level:wran", 6, "not a level", Some("level:warn"));
+        check("level:40", 6, "not a level", None);
+        check(
+            "level:error..info",
+            6,
+            "worse than",
+            Some("level:info..error"),
+        );
+        check(
+            "level:>fatal",
+            6,
+            "no level is > fatal",
+            Some("level:fatal"),
+        );
+        check("level: error", 5, "right after", Some("level:error"));
+        check("ns:", 2, "right after", Some("ns:*"));
+        check(
+            "status:>=abc",
+            7,
+            "a number must follow",
+            Some("status:abc"),
+        );
+        check("status:20..10", 7, "more than", Some("status:10..20"));
+        check(
+            "status:(500 503)",
+            12,
+            "two values",
+            Some("status:(500 or 503)"),
+        );
+        check("status:!", 7, "missing", None);
+        check("/a(/", 0, "regular expression", Some("\"a(\""));
+        check("path:/[/", 5, "regular expression", Some("path:\"[\""));
+        check("/a{1000}{1000}/", 0, "memory", Some("\"a{1000}{1000}\""));
+        check(
+            "{app=\"x\", ns!~\"a.*\"} |= \"y\"",
+            0,
+            "Loki",
+            Some("app:\"x\" -ns:/^(a.*)$/"),
+        );
+    }
+
+    #[test]
+    fn size_and_depth_are_bounded() {
+        let long = "x".repeat(QUERY_CHARS_MAX + 1);
+        let error = Query::parse(&long).expect_err("too long");
+        assert_eq!(error.position, QUERY_CHARS_MAX);
+        let deep = format!(
+            "{}a{}",
+            "(".repeat(GROUPS_DEEP_MAX + 1),
+            ")".repeat(GROUPS_DEEP_MAX + 1)
+        );
+        assert!(Query::parse(&deep).is_err());
+        assert!(Query::parse(&"(".repeat(QUERY_CHARS_MAX)).is_err());
+        assert!(Query::parse(&format!("{}a", "!".repeat(GROUPS_DEEP_MAX + 1))).is_err());
+        assert!(Query::parse(&"a ".repeat(TERMS_MAX)).is_ok());
+        let error = Query::parse(&"a ".repeat(TERMS_MAX + 1)).expect_err("too many");
+        assert_eq!(error.position, 2 * TERMS_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics_and_points_into_the_text(text in "\\PC{0,40}") {
+            if let Err(error) = Query::parse(&text) {
+                prop_assert!(error.position <= text.chars().count());
+            }
+        }
+
+        #[test]
+        fn never_panics_on_syntax(text in r#"([a-c]|é|or|and|NOT|level|ns|status|error|:|=|-|!|\(|\)|"|/|\*|\.\.|5|>|<| |\\|'|\||\{|\}|\[|,|~|\u3000){0,20}"#) {
+            if let Err(error) = Query::parse(&text) {
+                prop_assert!(error.position <= text.chars().count());
+                if let Some(suggestion) = error.suggestion {
+                    prop_assert!(!suggestion.trim().is_empty());
+                }
+            }
+        }
+
+        #[test]
+        fn quoted_text_is_found_as_it_is(text in "\\PC{1,20}") {
+            let quoted = format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+            match Query::parse(&quoted).map(|query| query.filter) {
+                Ok(Filter::Phrase(needle)) => prop_assert_eq!(&*needle, text.as_str()),
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+    }
+}
