@@ -31,6 +31,6 @@ pub use parse::{GROUPS_DEEP_MAX, QUERY_CHARS_MAX, REGEX_BYTES_MAX, TERMS_MAX};
 pub use query::{Bound, FieldTest, Filter, LEVEL, MESSAGE, Query, QueryError};
 pub use reader::{
     Bucket, Direction, Facet, LogReader, LogStoreStats, Record, RecordHandler, Search,
-    SearchSummary, Subscription,
+    SearchSummary, Stop, Subscription,
 };
 pub use terms::{field_term, terms, with_term, without_term};

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{Labels, Level, StoreError};
 
@@ -30,6 +31,25 @@ pub struct Search {
     pub direction: Direction,
     /// At most so many lines.
     pub limit: usize,
+    /// Ends it early. Every call that takes a search looks at it at least once per block and
+    /// then returns [`StoreError::Cancelled`].
+    pub stop: Stop,
+}
+
+/// Tells a search that nobody waits for it any more. Clones are the same stop.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks for the end.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the end was asked for.
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A line that was found.
