@@ -6,6 +6,9 @@ use std::sync::Arc;
 use alert_rules::GroupSnapshot;
 use log_query::LogReader;
 use model::{LogSource, ScrapeTarget, SeriesReader};
+use tokio::sync::Semaphore;
+
+use crate::Metrics;
 
 /// A closure that answers a question about the present.
 pub type View<T> = Arc<dyn Fn() -> T + Send + Sync>;
@@ -38,6 +41,11 @@ pub struct Services {
     pub allowed_hosts: Vec<String>,
     /// Given up after this time, as Prometheus' `query.timeout`.
     pub query_timeout: std::time::Duration,
+    /// A permit for each query that may run at the same time, as Prometheus'
+    /// `query.max-concurrency`; the others wait.
+    pub query_slots: Arc<Semaphore>,
+    /// What this room counts about itself.
+    pub metrics: Metrics,
 }
 
 /// A background task as the Status page shows it.

@@ -1,5 +1,7 @@
 //! The HTTP APIs: Prometheus', the logs', and the process' own.
 
+mod process;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -8,5 +10,5 @@ use crate::Services;
 
 /// All API routes.
 pub(crate) fn router() -> Router<Arc<Services>> {
-    Router::new()
+    Router::new().merge(process::router())
 }

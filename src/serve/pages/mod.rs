@@ -1,12 +1,46 @@
-//! The pages, one file each.
+//! The pages, one file each, and what is neither page nor API: settings and the way out.
+
+mod settings;
+mod status;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 
 use crate::Services;
+use crate::request::Visit;
+use crate::shell;
 
 /// All page routes.
 pub(crate) fn router() -> Router<Arc<Services>> {
     Router::new()
+        .route("/status", get(status::page))
+        .merge(settings::router())
+}
+
+/// Says that there is nothing here, to people as a page and to programs as JSON.
+pub(crate) async fn not_found(State(services): State<Arc<Services>>, visit: Visit) -> Response {
+    if visit.path.starts_with("/api/") {
+        let body = serde_json::json!({
+            "status": "error",
+            "errorType": "not_found",
+            "error": format!("no such route: {}", visit.path),
+        });
+        return (StatusCode::NOT_FOUND, axum::Json(body)).into_response();
+    }
+    let sentence = format!(
+        "There is no page at {}. The rail on the left has them all.",
+        visit.path
+    );
+    shell::refuse(
+        &services,
+        visit,
+        StatusCode::NOT_FOUND,
+        "Nothing here",
+        &sentence,
+    )
 }

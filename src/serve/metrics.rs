@@ -1,0 +1,72 @@
+//! What this room counts about itself.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// From a page out of memory to a query at its time-out, seconds.
+const DURATION_BUCKETS_S: [f64; 10] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
+
+/// Where a request went and what became of it. Few values each: routes, not paths.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RequestLabels {
+    /// The route's pattern, `unmatched` for none.
+    pub(crate) route: String,
+    /// The status code's first digit and `xx`.
+    pub(crate) status: &'static str,
+}
+
+/// The route of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RouteLabels {
+    /// The route's pattern, `unmatched` for none.
+    pub(crate) route: String,
+}
+
+/// Counters of the HTTP side.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// HTTP requests answered, by route and class of status.
+    pub(crate) requests: Family<RequestLabels, Counter>,
+    /// Time until the head of the answer was ready, by route.
+    pub(crate) request_duration: Family<RouteLabels, Histogram>,
+    /// Requests refused because of their Host or Origin header.
+    pub(crate) refused: Counter,
+    /// Panics in request handlers; each was answered with status 500.
+    pub(crate) panics: Counter,
+}
+
+impl Metrics {
+    /// Registers everything.
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            requests: Family::default(),
+            request_duration: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS_S)),
+            refused: Counter::default(),
+            panics: Counter::default(),
+        };
+        registry.register(
+            "yagura_serve_requests",
+            "HTTP requests answered, by route and class of status",
+            metrics.requests.clone(),
+        );
+        registry.register(
+            "yagura_serve_request_duration_seconds",
+            "Time until the head of the answer was ready, by route",
+            metrics.request_duration.clone(),
+        );
+        registry.register(
+            "yagura_serve_requests_refused",
+            "Requests refused because of their Host or Origin header",
+            metrics.refused.clone(),
+        );
+        registry.register(
+            "yagura_serve_handler_panics",
+            "Panics in request handlers, each answered with status 500",
+            metrics.panics.clone(),
+        );
+        metrics
+    }
+}
