@@ -69,14 +69,9 @@ fn serve(file: &str, headers: &HeaderMap) -> Response {
         })
         .unwrap_or((None, plain.data));
     // Variants of one file are different representations and need different tags.
-    let hash: String = plain
-        .metadata
-        .sha256_hash()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let tag = format!("\"{hash}-{}\"", encoding.unwrap_or("plain"));
+    let [a, b, c, d, ..] = plain.metadata.sha256_hash();
+    let hash = u32::from_be_bytes([a, b, c, d]);
+    let tag = format!("\"{hash:08x}-{}\"", encoding.unwrap_or("plain"));
     let unchanged = headers
         .get(header::IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok())

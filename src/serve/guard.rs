@@ -119,29 +119,28 @@ pub(crate) async fn contain(
     let is_api = parts.uri.path().starts_with("/api/");
     let visit = Visit::of(&parts);
     let answer = next.run(Request::from_parts(parts, body));
-    match AssertUnwindSafe(answer).catch_unwind().await {
-        Ok(response) => response,
-        Err(_) => {
-            services.metrics.panics.inc();
-            tracing::error!(path = %visit.path, "a request handler panicked");
-            let sentence = "a part of Yagura failed while it answered this request; \
-                the rest goes on, and the reason is in the process' own log";
-            if is_api {
-                let body = serde_json::json!({
-                    "status": "error", "errorType": "internal", "error": sentence,
-                });
-                return (StatusCode::INTERNAL_SERVER_ERROR, axum::Json(body)).into_response();
-            }
-            let title = "Something broke in here";
-            shell::refuse(
-                &services,
-                visit,
-                StatusCode::INTERNAL_SERVER_ERROR,
-                title,
-                sentence,
-            )
-        }
+    // The panic itself was reported by the process' panic hook.
+    if let Ok(response) = AssertUnwindSafe(answer).catch_unwind().await {
+        return response;
     }
+    services.metrics.panics.inc();
+    tracing::error!(path = %visit.path, "a request handler panicked");
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    let sentence = "A part of Yagura failed while it answered this request. \
+        The rest goes on; the reason is in the process' own log.";
+    if is_api {
+        let body = serde_json::json!({
+            "status": "error", "errorType": "internal", "error": sentence,
+        });
+        return (status, axum::Json(body)).into_response();
+    }
+    shell::refuse(
+        &services,
+        visit,
+        status,
+        "Something broke in here",
+        sentence,
+    )
 }
 
 fn check(parts: &Parts, allowed_hosts: &[String]) -> Result<(), String> {
@@ -149,7 +148,7 @@ fn check(parts: &Parts, allowed_hosts: &[String]) -> Result<(), String> {
     let authority = parts
         .uri
         .authority()
-        .map(|authority| authority.as_str())
+        .map(axum::http::uri::Authority::as_str)
         .or_else(|| text(&parts.headers, &header::HOST));
     if let Some(authority) = authority
         && !is_allowed(host_of(authority), allowed_hosts)

@@ -4,6 +4,9 @@
 
 use std::borrow::Borrow;
 
+/// Powers of 1024 under the names that people use.
+const UNITS: [&str; 5] = ["KB", "MB", "GB", "TB", "PB"];
+
 /// A count: `412`, `1,204`, `18.4 k`, `1.2 M`.
 pub(crate) fn count(n: impl Borrow<u64>) -> String {
     match *n.borrow() {
@@ -20,10 +23,9 @@ pub(crate) fn things(n: impl Borrow<u64>, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
-/// A size in bytes: `812 B`, `14.2 KB`, `3.1 GB` (powers of 1024, with the names that people use).
+/// A size in bytes: `812 B`, `14.2 KB`, `3.1 GB`.
 pub(crate) fn bytes(n: impl Borrow<u64>) -> String {
     let n = *n.borrow();
-    const UNITS: [&str; 5] = ["KB", "MB", "GB", "TB", "PB"];
     if n < 1000 {
         return format!("{n} B");
     }
@@ -97,9 +99,10 @@ pub(crate) fn value(v: f64) -> String {
     };
     let decimals = (4 - scaled.abs().log10().floor() as i64).clamp(0, 8) as usize;
     let text = format!("{scaled:.decimals$}");
-    let text = match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.'),
-        false => &text,
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &text
     };
     format!("{text}{unit}")
 }

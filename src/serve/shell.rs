@@ -201,6 +201,10 @@ impl Shell {
     }
 
     /// Where the favicon lies.
+    #[expect(
+        clippy::unused_self,
+        reason = "templates reach helpers through the shell"
+    )]
     pub(crate) fn favicon(&self) -> String {
         assets::url("favicon", "svg")
     }

@@ -82,12 +82,12 @@ impl TimeRange {
     }
 
     /// Inclusive start, nanoseconds since 1970-01-01 UTC.
-    pub(crate) fn from_ns(&self) -> i64 {
+    pub(crate) fn start_ns(&self) -> i64 {
         self.from_ms.saturating_mul(1_000_000)
     }
 
     /// Exclusive end, nanoseconds since 1970-01-01 UTC.
-    pub(crate) fn to_ns(&self) -> i64 {
+    pub(crate) fn end_ns(&self) -> i64 {
         self.to_ms.saturating_mul(1_000_000)
     }
 

@@ -1,7 +1,9 @@
 //! The pages, one file each, and what is neither page nor API: settings and the way out.
 
+mod alerts;
 mod settings;
 mod status;
+mod targets;
 
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ use crate::shell;
 /// All page routes.
 pub(crate) fn router() -> Router<Arc<Services>> {
     Router::new()
+        .route("/alerts", get(alerts::page))
+        .route("/targets", get(targets::page))
         .route("/status", get(status::page))
         .merge(settings::router())
 }

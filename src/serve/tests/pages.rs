@@ -38,7 +38,7 @@ async fn page(house: House, path: &str) -> String {
 }
 
 /// Every page of the rail.
-const PAGES: [&str; 1] = ["/status"];
+const PAGES: [&str; 3] = ["/alerts", "/targets", "/status"];
 
 #[tokio::test]
 async fn every_page_keeps_foreign_content_out() {
