@@ -36,6 +36,8 @@ pub struct Metrics {
     pub(crate) refused: Counter,
     /// Panics in request handlers; each was answered with status 500.
     pub(crate) panics: Counter,
+    /// Log lines left out of live tails because their clients were slow.
+    pub(crate) tail_lines_skipped: Counter,
 }
 
 impl Metrics {
@@ -46,6 +48,7 @@ impl Metrics {
             request_duration: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS_S)),
             refused: Counter::default(),
             panics: Counter::default(),
+            tail_lines_skipped: Counter::default(),
         };
         registry.register(
             "yagura_serve_requests",
@@ -66,6 +69,11 @@ impl Metrics {
             "yagura_serve_handler_panics",
             "Panics in request handlers, each answered with status 500",
             metrics.panics.clone(),
+        );
+        registry.register(
+            "yagura_serve_tail_lines_skipped",
+            "Log lines left out of live tails because their clients were slow",
+            metrics.tail_lines_skipped.clone(),
         );
         metrics
     }

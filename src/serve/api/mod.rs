@@ -1,5 +1,7 @@
 //! The HTTP APIs: Prometheus', the logs', and the process' own.
 
+pub(crate) mod error;
+pub(crate) mod logs;
 mod process;
 
 use std::sync::Arc;
@@ -10,5 +12,5 @@ use crate::Services;
 
 /// All API routes.
 pub(crate) fn router() -> Router<Arc<Services>> {
-    Router::new().merge(process::router())
+    Router::new().merge(process::router()).merge(logs::router())
 }
