@@ -1,13 +1,33 @@
 //! What do the samples mean together?
 //!
-//! PromQL from text to value: parse, plan once, evaluate columns instead of steps. Data comes in
+//! PromQL from text to value: parse, then evaluate columns instead of steps. Data comes in
 //! through [`model::SeriesReader`], times are arguments, values go out. This room knows no clock,
 //! no store and no HTTP.
+//!
+//! 1. [`syntax`] turns the text into a checked [`Expr`].
+//! 2. `leaf` reads the series of a selector, cursor by cursor on all cores, and computes all
+//!    steps of a series in one pass into a dense column.
+//! 3. `aggregations` fold columns into groups as they come, so that `sum by (x)` over 100 k
+//!    series holds only its groups; `functions` and `binary` work on whole columns.
+//! 4. `engine` turns the final columns into the answer.
 
+mod column;
+mod engine;
+mod eval;
+mod grid;
+mod kahan;
+mod leaf;
+mod notes;
+mod query;
 mod value;
 
-pub use value::{Answer, ErrorKind, Point, QueryError, RangeSeries, Value};
+pub mod memory;
+pub mod syntax;
 
-/// Evaluates expressions within limits.
-#[derive(Debug, Default)]
-pub struct Engine {}
+mod aggregations;
+mod binary;
+mod functions;
+
+pub use engine::{Context, Engine, Options};
+pub use syntax::{Expr, Selector, parse_selector};
+pub use value::{Answer, ErrorKind, Point, QueryError, RangeSeries, Value};

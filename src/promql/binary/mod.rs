@@ -1,0 +1,182 @@
+//! Operators between two operands.
+//!
+//! Arithmetic and comparisons of numbers are here; vectors find each other in `matching` and
+//! are combined as sets in `sets`.
+
+mod matching;
+mod sets;
+
+use crate::column::{ABSENT, Map, Scalar, Vector};
+use crate::grid::Grid;
+use crate::query::Query;
+use crate::syntax::Binary;
+use crate::value::QueryError;
+
+/// An operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BinaryOp {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Mod,
+    Pow,
+    Atan2,
+    Equal,
+    NotEqual,
+    Greater,
+    Less,
+    GreaterOrEqual,
+    LessOrEqual,
+    And,
+    Or,
+    Unless,
+}
+
+/// All operators as they are written.
+const NAMES: [(&str, BinaryOp); 16] = [
+    ("+", BinaryOp::Add),
+    ("-", BinaryOp::Sub),
+    ("*", BinaryOp::Mul),
+    ("/", BinaryOp::Div),
+    ("%", BinaryOp::Mod),
+    ("^", BinaryOp::Pow),
+    ("atan2", BinaryOp::Atan2),
+    ("==", BinaryOp::Equal),
+    ("!=", BinaryOp::NotEqual),
+    (">", BinaryOp::Greater),
+    ("<", BinaryOp::Less),
+    (">=", BinaryOp::GreaterOrEqual),
+    ("<=", BinaryOp::LessOrEqual),
+    ("and", BinaryOp::And),
+    ("or", BinaryOp::Or),
+    ("unless", BinaryOp::Unless),
+];
+
+impl BinaryOp {
+    /// Finds an operator by what is written.
+    pub(crate) fn find(name: &str) -> Option<Self> {
+        let found = NAMES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, op)| *op)
+    }
+
+    /// The result of arithmetic, or `None` for comparisons and set operators.
+    #[inline]
+    fn calculate(self, a: f64, b: f64) -> Option<f64> {
+        Some(match self {
+            Self::Add => a + b,
+            Self::Sub => a - b,
+            Self::Mul => a * b,
+            Self::Div => a / b,
+            Self::Mod => a % b,
+            Self::Pow => a.powf(b),
+            Self::Atan2 => a.atan2(b),
+            _ => return None,
+        })
+    }
+
+    /// Whether a comparison holds.
+    #[inline]
+    fn holds(self, a: f64, b: f64) -> bool {
+        match self {
+            Self::Equal => a == b,
+            Self::NotEqual => a != b,
+            Self::Greater => a > b,
+            Self::Less => a < b,
+            Self::GreaterOrEqual => a >= b,
+            Self::LessOrEqual => a <= b,
+            _ => false,
+        }
+    }
+
+    fn is_comparison(self) -> bool {
+        matches!(
+            self,
+            Self::Equal
+                | Self::NotEqual
+                | Self::Greater
+                | Self::Less
+                | Self::GreaterOrEqual
+                | Self::LessOrEqual
+        )
+    }
+
+    /// Whether the result is another thing than the metric that went in.
+    fn drops_name(self, returns_bool: bool) -> bool {
+        !self.is_comparison() || returns_bool
+    }
+
+    /// The result for two numbers; comparisons give 0 or 1.
+    pub(crate) fn of_scalars(self, a: f64, b: f64) -> f64 {
+        self.calculate(a, b)
+            .unwrap_or_else(|| f64::from(u8::from(self.holds(a, b))))
+    }
+
+    /// The result for values of two series: a comparison keeps `kept` or drops the value, or
+    /// gives 0 or 1.
+    #[inline]
+    fn of_values(self, a: f64, b: f64, kept: f64, returns_bool: bool) -> f64 {
+        if let Some(value) = self.calculate(a, b) {
+            return value;
+        }
+        match (self.holds(a, b), returns_bool) {
+            (true, false) => kept,
+            (false, false) => ABSENT,
+            (holds, true) => f64::from(u8::from(holds)),
+        }
+    }
+}
+
+/// An operator between a vector and a number, as a change of the vector's values.
+pub(crate) fn with_scalar(
+    op: BinaryOp,
+    scalar: Scalar,
+    scalar_first: bool,
+    returns_bool: bool,
+) -> Map {
+    Map::new(op.drops_name(returns_bool), move |step, value| {
+        let number = scalar.at(step);
+        if scalar_first {
+            op.of_values(number, value, value, returns_bool)
+        } else {
+            op.of_values(value, number, value, returns_bool)
+        }
+    })
+}
+
+/// An operator between two vectors.
+pub(crate) fn evaluate(
+    query: &Query<'_>,
+    node: &Binary,
+    place: Option<usize>,
+    grid: &Grid,
+) -> Result<Vector, QueryError> {
+    let lhs = query.vector(&node.lhs, grid)?;
+    let rhs = query.vector(&node.rhs, grid)?;
+    match node.op {
+        BinaryOp::And => Ok(sets::and(&node.matching, lhs, &rhs, grid)),
+        BinaryOp::Unless => Ok(sets::unless(&node.matching, lhs, &rhs, grid)),
+        BinaryOp::Or => sets::or(&node.matching, lhs, rhs, grid),
+        _ => matching::combine(query, node, place, lhs, rhs, grid),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_calculate_and_compare() {
+        let check = |op: &str, a: f64, b: f64, expected: f64| {
+            let op = BinaryOp::find(op).expect("known");
+            assert_eq!(op.of_scalars(a, b), expected, "{a} {op:?} {b}");
+        };
+        check("%", -7.0, 3.0, -1.0);
+        check("^", 2.0, -1.0, 0.5);
+        check("/", 1.0, 0.0, f64::INFINITY);
+        check("==", f64::NAN, f64::NAN, 0.0);
+        check("!=", f64::NAN, f64::NAN, 1.0);
+        check(">=", 2.0, 2.0, 1.0);
+        check("atan2", 0.0, -1.0, std::f64::consts::PI);
+    }
+}

@@ -1,0 +1,93 @@
+//! `and`, `or`, `unless`: vectors as sets of series.
+
+use model::Labels;
+use rustc_hash::FxHashMap;
+
+use super::matching::signature;
+use crate::column::{ABSENT, Series, Vector, is_present};
+use crate::grid::Grid;
+use crate::syntax::Matching;
+use crate::value::QueryError;
+
+/// At which steps a signature has a value in a vector.
+type Presence = FxHashMap<Labels, Vec<bool>>;
+
+/// The series of the left side that have a partner.
+pub(super) fn and(matching: &Matching, lhs: Vector, rhs: &Vector, grid: &Grid) -> Vector {
+    let partners = presence(matching, rhs, grid);
+    let nobody = vec![false; grid.count];
+    keep(
+        matching,
+        lhs,
+        |signature| partners.get(signature).unwrap_or(&nobody),
+        true,
+    )
+}
+
+/// The series of the left side that have no partner.
+pub(super) fn unless(matching: &Matching, lhs: Vector, rhs: &Vector, grid: &Grid) -> Vector {
+    let partners = presence(matching, rhs, grid);
+    let nobody = vec![false; grid.count];
+    keep(
+        matching,
+        lhs,
+        |signature| partners.get(signature).unwrap_or(&nobody),
+        false,
+    )
+}
+
+/// The series of the left side, and those of the right side that have no partner there.
+pub(super) fn or(
+    matching: &Matching,
+    mut lhs: Vector,
+    rhs: Vector,
+    grid: &Grid,
+) -> Result<Vector, QueryError> {
+    let partners = presence(matching, &lhs, grid);
+    let nobody = vec![false; grid.count];
+    let rest = keep(
+        matching,
+        rhs,
+        |signature| partners.get(signature).unwrap_or(&nobody),
+        false,
+    );
+    lhs.series.extend(rest.series);
+    lhs.lease.absorb(rest.lease);
+    lhs.ordered = false;
+    lhs.merge_same_labels()?;
+    Ok(lhs)
+}
+
+fn presence(matching: &Matching, vector: &Vector, grid: &Grid) -> Presence {
+    let mut presence = Presence::default();
+    for series in &vector.series {
+        let seen = presence
+            .entry(signature(matching, &series.labels))
+            .or_insert_with(|| vec![false; grid.count]);
+        for (seen, value) in seen.iter_mut().zip(&series.values) {
+            *seen |= is_present(*value);
+        }
+    }
+    presence
+}
+
+/// Keeps the values at the steps where having a partner is as wanted.
+fn keep<'p>(
+    matching: &Matching,
+    mut vector: Vector,
+    partner: impl Fn(&Labels) -> &'p Vec<bool>,
+    wanted: bool,
+) -> Vector {
+    vector.series.retain_mut(|series: &mut Series| {
+        let partner = partner(&signature(matching, &series.labels));
+        let mut is_left = false;
+        for (value, has_partner) in series.values.iter_mut().zip(partner) {
+            if *has_partner != wanted {
+                *value = ABSENT;
+            }
+            is_left |= is_present(*value);
+        }
+        is_left
+    });
+    vector
+}
