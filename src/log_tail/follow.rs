@@ -1,0 +1,539 @@
+//! One file: open it, read a chunk, see that it is still the same file, hand its lines over.
+//!
+//! A turn reads at most one chunk, in this order, so that no race with the writer goes unseen:
+//!
+//! 1. read at the position where the last turn ended,
+//! 2. read the head again and ask for the size,
+//! 3. the file is shorter than what was just read: it was truncated after the read; the chunk
+//!    counts, and reading starts again at 0,
+//! 4. the head is another one: it was truncated (or replaced under a reused inode) before the
+//!    read; the chunk is of the new content and is dropped, and reading starts again at 0,
+//! 5. else the chunk's lines are handed over together with the position behind them.
+//!
+//! Knows nothing about other files: which are open, whose turn it is and who was renamed is
+//! decided in `files`.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use model::{Checkpoint, Labels, LogSourceState, StreamId};
+use rustix::fs::OFlags;
+use tracing::info;
+
+use crate::checkpoint::{self, State};
+use crate::config::Config;
+use crate::decode::{Decoder, Record, When};
+use crate::formats::Output;
+use crate::identity::{HEAD_BYTES_MAX, Head, Inode};
+use crate::lines::{Line, Splitter};
+use crate::metrics::Metrics;
+use crate::outlet::{Outlet, Stopped};
+use crate::probe;
+use crate::status::Status;
+
+/// How much of one file is read before the next file has its turn.
+pub(crate) const CHUNK_BYTES: usize = 256 << 10;
+
+/// Where a file is, as far as its name goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Under the name under which it was found.
+    Named,
+    /// Renamed: more may still be written to it for a while.
+    Renamed,
+    /// Without a name: what is left can be read as long as it is held open.
+    Gone,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TurnEnd {
+    /// There is more to read.
+    More,
+    /// Everything is read.
+    AtEnd,
+    /// Its path leads to another file by now.
+    Moved,
+    /// It cannot be read, or should not be; the status says why.
+    Failed,
+}
+
+/// What a turn needs from outside.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) outlet: &'a mut Outlet,
+    pub(crate) metrics: &'a Metrics,
+    /// Room for a chunk.
+    pub(crate) buffer: &'a mut Vec<u8>,
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub(crate) now_ns: i64,
+}
+
+/// A stream of a file, once the store was asked for it. `Refused`: its lines are dropped.
+#[derive(Debug, Clone, Copy)]
+enum Stream {
+    NotOpened,
+    Open(StreamId),
+    Refused,
+}
+
+/// The streams of a file: without output, stdout, stderr.
+#[derive(Debug)]
+struct Streams {
+    labels: Labels,
+    opened: [Stream; 3],
+}
+
+impl Streams {
+    fn give(&mut self, record: Record<'_>, outlet: &mut Outlet) -> Result<(), Stopped> {
+        let slot = record.output.map_or(0, |output| 1 + output as usize);
+        if matches!(self.opened[slot], Stream::NotOpened) {
+            let labels = self.labels_of(record.output);
+            self.opened[slot] = match outlet.open_stream(&labels)? {
+                Some(stream) => Stream::Open(stream),
+                None => Stream::Refused,
+            };
+        }
+        match self.opened[slot] {
+            Stream::Open(stream) => {
+                outlet.line(stream, record.time_ns, record.level, record.text);
+            }
+            Stream::NotOpened | Stream::Refused => outlet.drop_line(),
+        }
+        Ok(())
+    }
+
+    fn labels_of(&self, output: Option<Output>) -> Labels {
+        match output {
+            Some(output) => {
+                let mut labels = self.labels.to_builder();
+                labels.set("stream", output.as_str());
+                labels.build()
+            }
+            None => self.labels.clone(),
+        }
+    }
+}
+
+/// A file that is followed.
+#[derive(Debug)]
+pub(crate) struct Follow {
+    source: String,
+    pub(crate) path: PathBuf,
+    /// The path under which it was found first.
+    pub(crate) origin: PathBuf,
+    pub(crate) inode: Inode,
+    pub(crate) place: Place,
+    head: Head,
+    /// The head before the last truncation: that of a copy, if one was made.
+    head_before: Head,
+    file: Option<File>,
+    splitter: Splitter,
+    decoder: Decoder,
+    streams: Streams,
+    /// Whether the head has been looked at for whether this is a text at all.
+    probed: bool,
+    /// Size and time of writing of a file that is no text: it is looked at again when they change.
+    refused: Option<(u64, i64)>,
+    /// Position and pending parts that the store was told last.
+    told: Option<(u64, [Option<u64>; 2])>,
+    /// Whether the store must learn of the position even if nothing is read.
+    tell: bool,
+    /// When the file was last written as of the last turn or look, nanoseconds.
+    written_ns: i64,
+    /// Whether all that was there at the last turn has been read.
+    pub(crate) at_end: bool,
+    pub(crate) status: Arc<Status>,
+}
+
+impl Follow {
+    /// A file that nobody has read before; `state` says where it is and where to begin.
+    pub(crate) fn new(state: State, labels: Labels, now_ns: i64, config: &Config) -> Self {
+        let (inode, offset) = (state.inode, state.offset);
+        let source = format!("file-{:x}-{:x}-{now_ns:x}", inode.device, inode.number);
+        let mut follow = Self::resumed(source, state, labels, config);
+        follow.probed = false;
+        follow.told = None;
+        follow.tell = offset > 0;
+        follow
+    }
+
+    /// A file that an earlier process read up to `state`.
+    pub(crate) fn resumed(source: String, state: State, labels: Labels, config: &Config) -> Self {
+        let mut decoder = Decoder::new(config.line_bytes_max, config.zone.clone());
+        decoder.resume(state.offset, state.pending);
+        let renamed = state.path != state.origin;
+        Self {
+            source,
+            place: if renamed {
+                Place::Renamed
+            } else {
+                Place::Named
+            },
+            inode: state.inode,
+            head: state.head,
+            head_before: Head::default(),
+            file: None,
+            splitter: Splitter::new(state.resume_at(), config.line_bytes_max),
+            decoder,
+            status: Arc::new(Status::new(
+                state.path.to_string_lossy().into_owned(),
+                labels.clone(),
+            )),
+            streams: Streams {
+                labels,
+                opened: [Stream::NotOpened; 3],
+            },
+            probed: true,
+            refused: None,
+            told: Some((state.offset, state.pending)),
+            tell: false,
+            written_ns: 0,
+            at_end: false,
+            path: state.path,
+            origin: state.origin,
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// The heads of the contents that were read: now and before the last truncation.
+    pub(crate) fn heads(&self) -> [Head; 2] {
+        [self.head, self.head_before]
+    }
+
+    /// Bytes read so far by this process.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.status.bytes_read.load(Relaxed)
+    }
+
+    /// Whether it was left alone because it is no text.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.file = None;
+    }
+
+    /// The store must learn of the position although nothing is read yet.
+    pub(crate) fn tell_position(&mut self) {
+        self.tell = true;
+    }
+
+    /// Whether a look at the file says that it has changed since its last turn.
+    pub(crate) fn has_changed(&self, metadata: &Metadata) -> bool {
+        match self.refused {
+            Some(refused) => refused != (metadata.len(), modified_ns(metadata)),
+            None => {
+                metadata.len() != self.splitter.next() || modified_ns(metadata) != self.written_ns
+            }
+        }
+    }
+
+    /// Notes how much is there to read.
+    pub(crate) fn note_size(&self, size: u64) {
+        if self.refused.is_some() {
+            return;
+        }
+        let read = self.position().0;
+        self.status
+            .lag_bytes
+            .store(size.saturating_sub(read), Relaxed);
+    }
+
+    /// Gives it another path.
+    pub(crate) fn renamed_to(&mut self, path: PathBuf) {
+        self.place = if path == self.origin {
+            Place::Named
+        } else {
+            Place::Renamed
+        };
+        self.status.set_path(path.to_string_lossy().into_owned());
+        self.path = path;
+    }
+
+    /// Whether the file at `path` begins as this one does.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        read_head(path).is_ok_and(|start| self.head.grown(&start).is_some())
+    }
+
+    /// Reads a chunk and hands its lines over.
+    pub(crate) fn turn(&mut self, around: &mut Surroundings<'_>) -> Result<TurnEnd, Stopped> {
+        match self.try_turn(around) {
+            Ok(end) => end,
+            Err(error) => {
+                around.metrics.read_errors.inc();
+                self.close();
+                self.at_end = false;
+                self.status
+                    .set_state(LogSourceState::Failed(failure(&error)));
+                Ok(TurnEnd::Failed)
+            }
+        }
+    }
+
+    /// Errors of the file outside, the end of everything inside.
+    fn try_turn(&mut self, around: &mut Surroundings<'_>) -> io::Result<Result<TurnEnd, Stopped>> {
+        if !self.open()? {
+            return Ok(Ok(TurnEnd::Moved));
+        }
+        let Some(file) = &self.file else {
+            return Ok(Ok(TurnEnd::Moved));
+        };
+        around.buffer.resize(CHUNK_BYTES, 0);
+        let from = self.splitter.next();
+        let read = file.read_at(around.buffer, from)?;
+        let mut start = [0; HEAD_BYTES_MAX];
+        let start_bytes = read_fully(file, &mut start)?;
+        let start = &start[..start_bytes];
+        let metadata = file.metadata()?;
+        self.written_ns = modified_ns(&metadata);
+        let upto = from + read as u64;
+        let shorter = metadata.len() < upto;
+        let head = self.head.grown(start).filter(|_| !shorter);
+
+        if !self.probed && !start.is_empty() && head.is_some() {
+            if let Some(reason) = probe::not_text(start) {
+                self.status
+                    .set_state(LogSourceState::Failed(reason.to_owned()));
+                self.refused = Some((metadata.len(), self.written_ns));
+                self.at_end = true;
+                self.close();
+                return Ok(Ok(TurnEnd::Failed));
+            }
+            self.probed = true;
+            self.refused = None;
+        }
+        let taken = match head {
+            Some(head) => {
+                self.head = head;
+                self.take(read, around)
+            }
+            // Step 3: what was read is of the content that is gone now.
+            None if shorter => (self.take(read, around)).and_then(|()| self.restart(around)),
+            None => self.restart(around),
+        };
+        self.at_end = head.is_some() && upto >= metadata.len();
+        self.tell_position_to(around.outlet, around.now_ns);
+        self.note(read, metadata.len(), around.metrics);
+        let end = if self.at_end {
+            TurnEnd::AtEnd
+        } else {
+            TurnEnd::More
+        };
+        Ok(taken.map(|()| end))
+    }
+
+    /// Hands over what no line break ends, since none will come.
+    pub(crate) fn finish(&mut self, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
+        let when = self.when(around.now_ns);
+        let Self {
+            splitter,
+            decoder,
+            streams,
+            ..
+        } = self;
+        let outlet = &mut *around.outlet;
+        let mut give = |record: Record<'_>| streams.give(record, outlet);
+        splitter.finish(&mut |line: Line<'_>| decoder.line(&line, when, &mut give))?;
+        decoder.finish(when, &mut give)?;
+        self.tell_position_to(around.outlet, around.now_ns);
+        self.note(0, 0, around.metrics);
+        Ok(())
+    }
+
+    /// Tells the store that the file will not be asked for again.
+    pub(crate) fn forget(&self, outlet: &mut Outlet) {
+        if self.told.is_some() {
+            outlet.position(Checkpoint {
+                source: self.source.clone(),
+                state: None,
+            });
+        }
+    }
+
+    /// Opens the file unless it is open. `false`: another file is at its path.
+    fn open(&mut self) -> io::Result<bool> {
+        if self.file.is_some() {
+            return Ok(true);
+        }
+        let file = match open_file(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if Inode::of(&file.metadata()?) != self.inode {
+            return Ok(false);
+        }
+        self.file = Some(file);
+        Ok(true)
+    }
+
+    /// Cuts the chunk into lines and hands them over.
+    fn take(&mut self, read: usize, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
+        let when = self.when(around.now_ns);
+        let Self {
+            splitter,
+            decoder,
+            streams,
+            ..
+        } = self;
+        let outlet = &mut *around.outlet;
+        let chunk = around.buffer.get(..read).unwrap_or_default();
+        splitter.feed(chunk, &mut |line: Line<'_>| {
+            decoder.line(&line, when, &mut |record: Record<'_>| {
+                streams.give(record, outlet)
+            })
+        })
+    }
+
+    /// Starts at the beginning: the content is another one.
+    fn restart(&mut self, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
+        info!(path = %self.path.display(), "log file was truncated or rewritten, reading it from its start");
+        around.metrics.truncations.inc();
+        // The rest of an unfinished line is gone; what there is of it is kept.
+        let when = self.when(around.now_ns);
+        let Self {
+            splitter,
+            decoder,
+            streams,
+            ..
+        } = self;
+        let outlet = &mut *around.outlet;
+        let mut give = |record: Record<'_>| streams.give(record, outlet);
+        splitter.finish(&mut |line: Line<'_>| decoder.line(&line, when, &mut give))?;
+        decoder.finish(when, &mut give)?;
+        self.splitter.restart();
+        self.decoder.restart();
+        self.head_before = std::mem::take(&mut self.head);
+        self.tell = true;
+        Ok(())
+    }
+
+    fn when(&self, now_ns: i64) -> When {
+        When {
+            now_ns,
+            written_ns: self.written_ns,
+        }
+    }
+
+    /// Everything before it was handed over, except the parts of pending lines.
+    fn position(&self) -> (u64, [Option<u64>; 2]) {
+        let offset = self.splitter.start().max(self.decoder.replay_until());
+        (offset, self.decoder.pending())
+    }
+
+    fn tell_position_to(&mut self, outlet: &mut Outlet, now_ns: i64) {
+        let (offset, pending) = self.position();
+        if self.told == Some((offset, pending)) && !self.tell {
+            return;
+        }
+        if self.told.is_none() && offset == 0 && pending == [None, None] && !self.tell {
+            return;
+        }
+        self.told = Some((offset, pending));
+        self.tell = false;
+        outlet.position(Checkpoint {
+            source: self.source.clone(),
+            state: Some(checkpoint::encode(&State {
+                inode: self.inode,
+                head: self.head,
+                path: self.path.clone(),
+                origin: self.origin.clone(),
+                offset,
+                pending,
+                told_ns: now_ns,
+            })),
+        });
+    }
+
+    /// Counts what the turn did, for metrics and people.
+    fn note(&mut self, read: usize, size: u64, metrics: &Metrics) {
+        let tally = self.decoder.take_tally();
+        metrics.bytes.inc_by(read as u64);
+        metrics.lines_malformed.inc_by(tally.malformed);
+        metrics.lines_cut.inc_by(tally.cut_lines);
+        metrics.cut_bytes.inc_by(tally.cut_bytes);
+        metrics.nul_bytes.inc_by(self.splitter.take_nul_bytes());
+        let status = &self.status;
+        status.bytes_read.fetch_add(read as u64, Relaxed);
+        status.lines_read.fetch_add(tally.lines, Relaxed);
+        status.last_line_ns.store(self.decoder.last_ns(), Relaxed);
+        status.set_format(self.decoder.format_name());
+        status.set_state(if !self.at_end && self.place != Place::Named {
+            LogSourceState::Draining
+        } else if self.at_end {
+            LogSourceState::Following
+        } else {
+            LogSourceState::CatchingUp
+        });
+        self.note_size(size);
+    }
+}
+
+/// When a file was last written, nanoseconds since 1970-01-01 UTC.
+pub(crate) fn modified_ns(metadata: &Metadata) -> i64 {
+    metadata
+        .mtime()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(metadata.mtime_nsec())
+}
+
+/// Opens for reading. Not blocking, in case that the path has become a named pipe.
+fn open_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits() as i32)
+        .open(path)
+}
+
+/// The first bytes of the file at a path.
+pub(crate) fn read_head(path: &Path) -> io::Result<Vec<u8>> {
+    let mut start = vec![0; HEAD_BYTES_MAX];
+    let bytes = read_fully(&open_file(path)?, &mut start)?;
+    start.truncate(bytes);
+    Ok(start)
+}
+
+/// Reads from the file's beginning until the buffer is full or the file ends.
+fn read_fully(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// Where the last whole line of a file ends, looked for in its last chunk.
+pub(crate) fn last_line_end(path: &Path) -> io::Result<u64> {
+    let file = open_file(path)?;
+    let size = file.metadata()?.len();
+    let from = size.saturating_sub(CHUNK_BYTES as u64);
+    let mut tail = vec![0; (size - from) as usize];
+    let read = file.read_at(&mut tail, from)?;
+    tail.truncate(read);
+    let last = memchr::memrchr(b'\n', &tail);
+    Ok(last.map_or(size, |at| from + at as u64 + 1))
+}
+
+/// What failed and what to do, in a sentence.
+fn failure(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        "permission denied: run Yagura as root, or let its user read the file (on Debian and \
+         Ubuntu: add it to the group adm); it is tried again every few seconds"
+            .to_owned()
+    } else {
+        format!("cannot read: {error}; it is tried again every few seconds")
+    }
+}

@@ -1,0 +1,649 @@
+//! Finds the time that a line itself gives, by bytes and without regular expressions.
+//!
+//! Looked for at the start of the line (behind brackets and a syslog priority), and failing that
+//! anywhere in its first bytes, where web servers and some frameworks write it:
+//!
+//! - RFC 3339 and its relatives: `2024-01-02T03:04:05.678Z`, `2024-01-02 03:04:05,678 +0100`,
+//!   `2024/01/02 03:04:05` (Go, nginx)
+//! - syslog: `Jan  2 03:04:05` (no year), `<34>1 2024-01-02T…` (RFC 5424)
+//! - klog: `I0102 03:04:05.678901` (no year)
+//! - Apache and nginx access logs: `[02/Jan/2024:03:04:05 +0100]`; Apache error logs:
+//!   `[Tue Jan 02 03:04:05.678 2024]`; Redis: `02 Jan 2024 03:04:05.678`
+//! - log4j's short form: `24/01/02 03:04:05`
+//! - seconds, milliseconds, microseconds or nanoseconds since 1970
+//!
+//! A time without a year gets the latest year that does not put it after the newest time that is
+//! possible; a time without a zone is in the configured one.
+
+use crate::civil::{Civil, DAY_S, SECOND_NS, Zone, year_of};
+
+/// How far into a line a time is looked for.
+const SEARCH_BYTES_MAX: usize = 96;
+
+/// What a written time is read against.
+pub(crate) struct Context<'a> {
+    /// The zone of times without one.
+    pub(crate) zone: &'a mut Zone,
+    /// When the line was written at the latest, nanoseconds.
+    pub(crate) newest_ns: i64,
+}
+
+/// A time that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub(crate) time_ns: i64,
+    /// Where in the line it ends.
+    pub(crate) end: usize,
+}
+
+/// Finds a line's own time.
+pub(crate) fn detect(line: &[u8], context: &mut Context<'_>) -> Option<Stamp> {
+    let mut at = 0;
+    if line.first() == Some(&b'<') {
+        at = after_priority(line).unwrap_or(0);
+    }
+    while matches!(line.get(at), Some(b'[' | b'(' | b' ' | b'"')) && at < SEARCH_BYTES_MAX {
+        at += 1;
+    }
+    if let Some(stamp) = at_start(line, at, context) {
+        return Some(stamp);
+    }
+    // Slow path: somewhere in the first bytes, at the beginning of a number or a month's name.
+    for place in (at + 1)..line.len().min(SEARCH_BYTES_MAX) {
+        let before = line[place - 1];
+        let here = line[place];
+        let boundary = !before.is_ascii_alphanumeric() && before != b'.' && before != b'-';
+        if !boundary {
+            continue;
+        }
+        let stamp = if here.is_ascii_digit() {
+            dashed(line, place, context)
+                .or_else(|| access_log(line, place))
+                .or_else(|| day_month_year(line, place, context))
+        } else if here.is_ascii_uppercase() {
+            month_day(line, place, context)
+        } else {
+            None
+        };
+        if stamp.is_some() {
+            return stamp;
+        }
+    }
+    None
+}
+
+/// Reads a text that is nothing but a time: the value of a field, or a container log's stamp.
+pub(crate) fn whole(text: &[u8], context: &mut Context<'_>) -> Option<i64> {
+    let stamp = at_start(text, 0, context)?;
+    (stamp.end == text.len()).then_some(stamp.time_ns)
+}
+
+/// A number of seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by size
+/// (a number of seconds may have a fraction).
+pub(crate) fn epoch(number: &[u8]) -> Option<i64> {
+    let digits = number.iter().take_while(|b| b.is_ascii_digit()).count();
+    let whole = decimal(number.get(..digits)?)?;
+    let (scale, fraction_digits) = match digits {
+        9..=10 => (SECOND_NS, 9),
+        12..=13 => (1_000_000, 6),
+        15..=16 => (1_000, 3),
+        18..=19 => (1, 0),
+        _ => return None,
+    };
+    let fraction = match number.get(digits) {
+        None => 0,
+        Some(b'.') => {
+            let rest = number.get(digits + 1..)?;
+            if !rest.iter().all(u8::is_ascii_digit) {
+                return None;
+            }
+            fraction_value(rest, fraction_digits)
+        }
+        Some(_) => return None,
+    };
+    whole.checked_mul(scale)?.checked_add(fraction)
+}
+
+/// The strict form of container logs: RFC 3339 with any fraction and zone. Returns the time and
+/// the place behind it.
+pub(crate) fn rfc3339(text: &[u8]) -> Option<Stamp> {
+    let mut scan = Scan { text, at: 0 };
+    let mut civil = scan.date(b'-')?;
+    scan.expect(b'T')?;
+    scan.clock(&mut civil)?;
+    let offset_s = scan.zone()?;
+    Some(Stamp {
+        time_ns: in_zone(&civil, offset_s)?,
+        end: scan.at,
+    })
+}
+
+/// The times that a line may begin with, chosen by the first byte.
+fn at_start(line: &[u8], at: usize, context: &mut Context<'_>) -> Option<Stamp> {
+    let first = *line.get(at)?;
+    if first.is_ascii_digit() {
+        return dashed(line, at, context)
+            .or_else(|| access_log(line, at))
+            .or_else(|| day_month_year(line, at, context))
+            .or_else(|| short_year(line, at, context))
+            .or_else(|| leading_epoch(line, at));
+    }
+    if first.is_ascii_uppercase() {
+        return month_day(line, at, context)
+            .or_else(|| klog(line, at, context))
+            .or_else(|| {
+                month_day(line, at + 4, context).filter(|_| line.get(at + 3) == Some(&b' '))
+            });
+    }
+    None
+}
+
+/// `2024-01-02T03:04:05…` and `2024/01/02 03:04:05…`.
+fn dashed(line: &[u8], at: usize, context: &mut Context<'_>) -> Option<Stamp> {
+    let separator = *line.get(at + 4)?;
+    if separator != b'-' && separator != b'/' {
+        return None;
+    }
+    let mut scan = Scan { text: line, at };
+    let mut civil = scan.date(separator)?;
+    scan.one_of(b"T t_")?;
+    scan.clock(&mut civil)?;
+    Some(Stamp {
+        time_ns: scan.zoned_or_local(&civil, context)?,
+        end: scan.at,
+    })
+}
+
+/// `24/01/02 03:04:05`.
+fn short_year(line: &[u8], at: usize, context: &mut Context<'_>) -> Option<Stamp> {
+    let mut scan = Scan { text: line, at };
+    let mut civil = Civil {
+        year: 2000 + scan.digits(2)?,
+        ..Civil::default()
+    };
+    scan.expect(b'/')?;
+    civil.month = scan.digits(2)?;
+    scan.expect(b'/')?;
+    civil.day = scan.digits(2)?;
+    scan.expect(b' ')?;
+    scan.clock(&mut civil)?;
+    Some(Stamp {
+        time_ns: local(&civil, context)?,
+        end: scan.at,
+    })
+}
+
+/// `02/Jan/2024:03:04:05 +0100`.
+fn access_log(line: &[u8], at: usize) -> Option<Stamp> {
+    if line.get(at + 2) != Some(&b'/') {
+        return None;
+    }
+    let mut scan = Scan { text: line, at };
+    let mut civil = Civil {
+        day: scan.digits(2)?,
+        ..Civil::default()
+    };
+    scan.expect(b'/')?;
+    civil.month = scan.month()?;
+    scan.expect(b'/')?;
+    civil.year = scan.digits(4)?;
+    scan.expect(b':')?;
+    scan.clock(&mut civil)?;
+    scan.expect(b' ')?;
+    let offset_s = scan.zone()?;
+    Some(Stamp {
+        time_ns: in_zone(&civil, offset_s)?,
+        end: scan.at,
+    })
+}
+
+/// `02 Jan 2024 03:04:05.678`.
+fn day_month_year(line: &[u8], at: usize, context: &mut Context<'_>) -> Option<Stamp> {
+    if line.get(at + 2) != Some(&b' ') {
+        return None;
+    }
+    let mut scan = Scan { text: line, at };
+    let mut civil = Civil {
+        day: scan.digits(2)?,
+        ..Civil::default()
+    };
+    scan.expect(b' ')?;
+    civil.month = scan.month()?;
+    scan.expect(b' ')?;
+    civil.year = scan.digits(4)?;
+    scan.expect(b' ')?;
+    scan.clock(&mut civil)?;
+    Some(Stamp {
+        time_ns: scan.zoned_or_local(&civil, context)?,
+        end: scan.at,
+    })
+}
+
+/// `Jan  2 03:04:05`, with the year behind it or without one.
+fn month_day(line: &[u8], at: usize, context: &mut Context<'_>) -> Option<Stamp> {
+    let mut scan = Scan { text: line, at };
+    let mut civil = Civil {
+        month: scan.month()?,
+        ..Civil::default()
+    };
+    scan.expect(b' ')?;
+    if scan.peek() == Some(b' ') {
+        scan.at += 1;
+        civil.day = scan.digits(1)?;
+    } else {
+        civil.day = scan.digits(2).or_else(|| scan.digits(1))?;
+    }
+    scan.expect(b' ')?;
+    scan.clock(&mut civil)?;
+    let mut with_year = Scan {
+        text: line,
+        at: scan.at,
+    };
+    let year = with_year.expect(b' ').and_then(|()| with_year.digits(4));
+    if let Some(year) = year
+        && (1970..2200).contains(&year)
+        && matches!(with_year.peek(), None | Some(b']' | b' ' | b':'))
+    {
+        civil.year = year;
+        return Some(Stamp {
+            time_ns: local(&civil, context)?,
+            end: with_year.at,
+        });
+    }
+    Some(Stamp {
+        time_ns: without_year(civil, context)?,
+        end: scan.at,
+    })
+}
+
+/// `I0102 03:04:05.678901`.
+fn klog(line: &[u8], at: usize, context: &mut Context<'_>) -> Option<Stamp> {
+    let mut scan = Scan {
+        text: line,
+        at: at + 1,
+    };
+    if !b"IWEF".contains(line.get(at)?) {
+        return None;
+    }
+    let mut civil = Civil {
+        month: scan.digits(2)?,
+        day: scan.digits(2)?,
+        ..Civil::default()
+    };
+    scan.expect(b' ')?;
+    scan.clock(&mut civil)?;
+    Some(Stamp {
+        time_ns: without_year(civil, context)?,
+        end: scan.at,
+    })
+}
+
+/// A number of seconds and so on, up to the next space or bracket.
+fn leading_epoch(line: &[u8], at: usize) -> Option<Stamp> {
+    let rest = line.get(at..)?;
+    let bytes = rest
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit() || **byte == b'.')
+        .count();
+    if !matches!(
+        rest.get(bytes),
+        None | Some(b' ' | b'\t' | b']' | b':' | b'|')
+    ) {
+        return None;
+    }
+    Some(Stamp {
+        time_ns: epoch(&rest[..bytes])?,
+        end: at + bytes,
+    })
+}
+
+/// The place behind `<34>` and, in RFC 5424, its version.
+fn after_priority(line: &[u8]) -> Option<usize> {
+    let digits = line[1..].iter().take_while(|b| b.is_ascii_digit()).count();
+    if !(1..=3).contains(&digits) || line.get(digits + 1) != Some(&b'>') {
+        return None;
+    }
+    let at = digits + 2;
+    Some(if line.get(at..)?.starts_with(b"1 ") {
+        at + 2
+    } else {
+        at
+    })
+}
+
+fn in_zone(civil: &Civil, offset_s: i64) -> Option<i64> {
+    (civil.utc_seconds()? - offset_s)
+        .checked_mul(SECOND_NS)?
+        .checked_add(civil.nanos)
+}
+
+fn local(civil: &Civil, context: &mut Context<'_>) -> Option<i64> {
+    let seconds = context.zone.utc_seconds(civil.utc_seconds()?);
+    seconds.checked_mul(SECOND_NS)?.checked_add(civil.nanos)
+}
+
+/// The latest year that puts the time at most a day after the newest possible one (clocks and
+/// zones differ). 29 February goes back to the last leap year.
+fn without_year(mut civil: Civil, context: &mut Context<'_>) -> Option<i64> {
+    let newest_ns = context.newest_ns.saturating_add(DAY_S * SECOND_NS);
+    let newest_year = year_of(newest_ns);
+    (newest_year - 8..=newest_year).rev().find_map(|year| {
+        civil.year = year;
+        local(&civil, context).filter(|time_ns| *time_ns <= newest_ns)
+    })
+}
+
+/// Reads a written time byte by byte; every step says `None` where the text is another.
+struct Scan<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl Scan<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    fn one_of(&mut self, bytes: &[u8]) -> Option<()> {
+        bytes.contains(&self.peek()?).then(|| self.at += 1)
+    }
+
+    /// Exactly so many digits.
+    fn digits(&mut self, count: usize) -> Option<i64> {
+        let value = decimal(self.text.get(self.at..self.at + count)?)?;
+        self.at += count;
+        Some(value)
+    }
+
+    fn date(&mut self, separator: u8) -> Option<Civil> {
+        let year = self.digits(4)?;
+        self.expect(separator)?;
+        let month = self.digits(2)?;
+        self.expect(separator)?;
+        let day = self.digits(2)?;
+        Some(Civil {
+            year,
+            month,
+            day,
+            ..Civil::default()
+        })
+    }
+
+    fn month(&mut self) -> Option<i64> {
+        let month = match self.text.get(self.at..self.at + 3)? {
+            b"Jan" => 1,
+            b"Feb" => 2,
+            b"Mar" => 3,
+            b"Apr" => 4,
+            b"May" => 5,
+            b"Jun" => 6,
+            b"Jul" => 7,
+            b"Aug" => 8,
+            b"Sep" => 9,
+            b"Oct" => 10,
+            b"Nov" => 11,
+            b"Dec" => 12,
+            _ => return None,
+        };
+        self.at += 3;
+        Some(month)
+    }
+
+    /// `03:04:05` with a fraction behind a point or a comma, of any length.
+    fn clock(&mut self, civil: &mut Civil) -> Option<()> {
+        civil.hour = self.digits(2)?;
+        self.expect(b':')?;
+        civil.minute = self.digits(2)?;
+        self.expect(b':')?;
+        civil.second = self.digits(2)?;
+        if matches!(self.peek(), Some(b'.' | b',')) {
+            let rest = &self.text[self.at + 1..];
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if digits > 0 {
+                civil.nanos = fraction_value(&rest[..digits], 9);
+                self.at += 1 + digits;
+            }
+        }
+        // Five digits in a row are no seconds but a misread number.
+        self.peek()
+            .is_none_or(|byte| !byte.is_ascii_digit())
+            .then_some(())
+    }
+
+    /// `Z`, `+01:00`, `+0100` or `+01`: seconds east of Greenwich.
+    fn zone(&mut self) -> Option<i64> {
+        let sign = match self.peek()? {
+            b'Z' | b'z' => {
+                self.at += 1;
+                return Some(0);
+            }
+            b'+' => 1,
+            b'-' => -1,
+            _ => return None,
+        };
+        let start = self.at;
+        self.at += 1;
+        let hours = self.digits(2);
+        let colon = self.expect(b':').is_some();
+        let minutes = self.digits(2);
+        let ends = self.peek().is_none_or(|byte| !byte.is_ascii_alphanumeric());
+        match (hours, minutes) {
+            (Some(hours), minutes)
+                if hours <= 18
+                    && minutes.unwrap_or(0) < 60
+                    && ends
+                    && (!colon || minutes.is_some()) =>
+            {
+                Some(sign * (hours * 3600 + minutes.unwrap_or(0) * 60))
+            }
+            _ => {
+                self.at = start;
+                None
+            }
+        }
+    }
+
+    /// The time in the zone written behind it (directly, behind a space with four digits, or as
+    /// `UTC`), else in the configured one.
+    fn zoned_or_local(&mut self, civil: &Civil, context: &mut Context<'_>) -> Option<i64> {
+        if let Some(offset_s) = self.zone() {
+            return in_zone(civil, offset_s);
+        }
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        if rest.starts_with(b" UTC") || rest.starts_with(b" GMT") {
+            self.at += 4;
+            return in_zone(civil, 0);
+        }
+        if let [b' ', b'+' | b'-', digits @ ..] = rest
+            && digits
+                .iter()
+                .take_while(|byte| byte.is_ascii_digit())
+                .count()
+                == 4
+        {
+            self.at += 1;
+            if let Some(offset_s) = self.zone() {
+                return in_zone(civil, offset_s);
+            }
+            self.at -= 1;
+        }
+        local(civil, context)
+    }
+}
+
+/// Digits only, at most 19 of them.
+fn decimal(digits: &[u8]) -> Option<i64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0i64, |value, byte| {
+        let digit = byte.is_ascii_digit().then(|| i64::from(byte - b'0'))?;
+        value.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// The digits behind a point, scaled to `places`; further ones are cut off.
+fn fraction_value(digits: &[u8], places: usize) -> i64 {
+    (0..places).fold(0, |value, place| {
+        value * 10 + digits.get(place).map_or(0, |byte| i64::from(byte - b'0'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use jiff::tz::TimeZone;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NEWEST: &str = "2024-03-15T12:00:00Z";
+
+    fn ns(text: &str) -> i64 {
+        let time: Timestamp = text.parse().expect("a time");
+        i64::try_from(time.as_nanosecond()).expect("in range")
+    }
+
+    fn detected(line: &[u8], zone: &str) -> Option<Stamp> {
+        let zone = TimeZone::get(zone).expect("a bundled zone");
+        let mut context = Context {
+            zone: &mut Zone::new(zone),
+            newest_ns: ns(NEWEST),
+        };
+        detect(line, &mut context)
+    }
+
+    #[test]
+    fn finds_times_as_programs_write_them() {
+        let check = |line: &str, expected: &str| {
+            let found = detected(line.as_bytes(), "UTC").map(|stamp| stamp.time_ns);
+            assert_eq!(found, Some(ns(expected)), "{line}");
+        };
+        check("2024-01-02T03:04:05Z x", "2024-01-02T03:04:05Z");
+        check(
+            "2024-01-02T03:04:05.678901234+01:00 x",
+            "2024-01-02T02:04:05.678901234Z",
+        );
+        check("2024-01-02 03:04:05,678 INFO x", "2024-01-02T03:04:05.678Z");
+        check(
+            "2015-07-29 17:41:44,747 - INFO  [Q",
+            "2015-07-29T17:41:44.747Z",
+        );
+        check(
+            "2024-01-02 03:04:05.678 UTC [1] LOG:  x",
+            "2024-01-02T03:04:05.678Z",
+        );
+        check("2024-01-02 03:04:05 +0530 x", "2024-01-01T21:34:05Z");
+        check("2024/01/02 03:04:05 [error] 1#1: x", "2024-01-02T03:04:05Z");
+        check(
+            "[2024-01-02 03:04:05] production.ERROR: x",
+            "2024-01-02T03:04:05Z",
+        );
+        check("Jan  2 03:04:05 host app[1]: x", "2024-01-02T03:04:05Z");
+        check("Jan 12 03:04:05 host app[1]: x", "2024-01-12T03:04:05Z");
+        check("<34>Jan 12 03:04:05 host app[1]: x", "2024-01-12T03:04:05Z");
+        check(
+            "<34>1 2024-01-02T03:04:05.003Z h a - - x",
+            "2024-01-02T03:04:05.003Z",
+        );
+        check(
+            "I0102 03:04:05.678901    1 a.go:1] x",
+            "2024-01-02T03:04:05.678901Z",
+        );
+        check(
+            "[Sun Dec 04 04:47:44 2005] [notice] x",
+            "2005-12-04T04:47:44Z",
+        );
+        check(
+            "[Wed Oct 11 14:32:52.123456 2000] [x:error] x",
+            "2000-10-11T14:32:52.123456Z",
+        );
+        check(
+            r#"10.0.0.1 - bob [02/Jan/2024:03:04:05 -0700] "GET / HTTP/1.1" 200 1"#,
+            "2024-01-02T10:04:05Z",
+        );
+        check(
+            "1:M 02 Jan 2024 03:04:05.678 * Ready",
+            "2024-01-02T03:04:05.678Z",
+        );
+        check("17/06/09 20:10:40 INFO x.Y: z", "2017-06-09T20:10:40Z");
+        check("1704164645 x", "2024-01-02T03:04:05Z");
+        check("1704164645.5 x", "2024-01-02T03:04:05.5Z");
+        check("1704164645678 x", "2024-01-02T03:04:05.678Z");
+        check(
+            "api.log 2017-05-16 00:00:00.008 25746 INFO x",
+            "2017-05-16T00:00:00.008Z",
+        );
+    }
+
+    #[test]
+    fn leaves_other_numbers_alone() {
+        let check = |line: &str| assert_eq!(detected(line.as_bytes(), "UTC"), None, "{line}");
+        check("");
+        check("plain text");
+        check("12345 things");
+        check("2024-13-02 03:04:05 x");
+        check("2024-01-02");
+        check("2024-01-02 03:04:99");
+        check("May be later");
+        check("192.168.0.1:8080 connected");
+        check("\tat a.B.c(B.java:1)");
+    }
+
+    #[test]
+    fn a_missing_year_is_the_latest_possible_one() {
+        let check = |line: &str, expected: &str| {
+            let found = detected(line.as_bytes(), "UTC").map(|stamp| stamp.time_ns);
+            assert_eq!(found, Some(ns(expected)), "{line}");
+        };
+        check("Mar 15 11:59:59 h x", "2024-03-15T11:59:59Z");
+        check("Mar 16 11:00:00 h x", "2024-03-16T11:00:00Z");
+        check("Mar 17 11:00:00 h x", "2023-03-17T11:00:00Z");
+        check("Dec 31 23:59:59 h x", "2023-12-31T23:59:59Z");
+        check("Feb 29 00:00:00 h x", "2024-02-29T00:00:00Z");
+    }
+
+    #[test]
+    fn a_missing_zone_is_the_configured_one() {
+        let found = detected(b"2024-01-02 03:04:05 x", "Europe/Berlin");
+        assert_eq!(found.map(|s| s.time_ns), Some(ns("2024-01-02T02:04:05Z")));
+        let found = detected(b"2024-01-02T03:04:05Z x", "Europe/Berlin");
+        assert_eq!(found.map(|s| s.time_ns), Some(ns("2024-01-02T03:04:05Z")));
+    }
+
+    #[test]
+    fn says_where_the_time_ends() {
+        let end = |line: &str| detected(line.as_bytes(), "UTC").map(|stamp| stamp.end);
+        assert_eq!(end("2024-01-02 03:04:05,678 INFO"), Some(23));
+        assert_eq!(end("[Sun Dec 04 04:47:44 2005] [x]"), Some(25));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(line in proptest::collection::vec(any::<u8>(), 0..200)) {
+            detected(&line, "UTC");
+            rfc3339(&line);
+            epoch(&line);
+        }
+
+        #[test]
+        fn never_panics_near_a_time(line in "[\\[<(]?[0-9IJF]{0,4}[-/ JanMay0-9:.,TZ+]{0,40}") {
+            detected(line.as_bytes(), "UTC");
+            rfc3339(line.as_bytes());
+        }
+
+        #[test]
+        fn rfc3339_reads_what_is_written(
+            seconds in 0i64..7_000_000_000, nanos in 0i64..1_000_000_000) {
+            let text = model::time::rfc3339_ns(seconds * SECOND_NS + nanos);
+            let stamp = rfc3339(text.as_bytes());
+            prop_assert_eq!(
+                stamp, Some(Stamp { time_ns: seconds * SECOND_NS + nanos, end: text.len() }));
+        }
+    }
+}
