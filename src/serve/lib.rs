@@ -11,12 +11,14 @@ mod pages;
 
 mod ask;
 mod assets;
+mod chart;
 mod guard;
 mod html;
 mod humanize;
 mod metrics;
 mod request;
 mod shell;
+mod sparkline;
 mod time_range;
 
 pub use metrics::Metrics;

@@ -1,6 +1,9 @@
 //! The pages, one file each, and what is neither page nor API: settings and the way out.
 
 mod alerts;
+mod metrics;
+mod overview;
+mod problems;
 mod settings;
 mod status;
 mod targets;
@@ -20,6 +23,8 @@ use crate::shell;
 /// All page routes.
 pub(crate) fn router() -> Router<Arc<Services>> {
     Router::new()
+        .route("/", get(overview::page))
+        .route("/metrics-explorer", get(metrics::page))
         .route("/alerts", get(alerts::page))
         .route("/targets", get(targets::page))
         .route("/status", get(status::page))

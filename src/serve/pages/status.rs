@@ -13,7 +13,7 @@ use crate::shell::{Page, Shell, render};
 use crate::{Services, StatusReport, TaskReport, humanize};
 
 /// Share of a budget from which on someone should look.
-const NEARLY_FULL: f64 = 0.9;
+pub(crate) const NEARLY_FULL: f64 = 0.9;
 
 #[derive(Template)]
 #[template(path = "status.html")]
@@ -177,17 +177,21 @@ struct TaskRow {
 
 impl TaskRow {
     fn new(task: &TaskReport) -> Self {
-        let tone = match task.state.as_str() {
-            "running" if task.restarts == 0 => Tone::Fine,
-            "running" => Tone::Warn,
-            "restarting" => Tone::Err,
-            _ if task.last_error.is_empty() => Tone::Unknown,
-            _ => Tone::Err,
-        };
         Self {
+            tone: task_tone(task),
             task: task.clone(),
-            tone,
         }
+    }
+}
+
+/// How a background task is.
+pub(crate) fn task_tone(task: &TaskReport) -> Tone {
+    match task.state.as_str() {
+        "running" if task.restarts == 0 => Tone::Fine,
+        "running" => Tone::Warn,
+        "restarting" => Tone::Err,
+        _ if task.last_error.is_empty() => Tone::Unknown,
+        _ => Tone::Err,
     }
 }
 
@@ -249,7 +253,7 @@ mod tests {
                 restarts,
                 ..TaskReport::default()
             };
-            TaskRow::new(&task).tone
+            task_tone(&task)
         };
         assert_eq!(tone("running", 0), Tone::Fine);
         assert_eq!(tone("running", 2), Tone::Warn);

@@ -38,7 +38,16 @@ async fn page(house: House, path: &str) -> String {
 }
 
 /// Every page of the rail.
-const PAGES: [&str; 3] = ["/alerts", "/targets", "/status"];
+const PAGES: [&str; 8] = [
+    "/",
+    "/metrics-explorer",
+    "/metrics-explorer?q=node_filesystem_avail_bytes",
+    "/metrics-explorer?q=node_filesystem_avail_bytes&view=table",
+    "/metrics-explorer?q=%3Cb%3Eodd%3C%2Fb%3E",
+    "/alerts",
+    "/targets",
+    "/status",
+];
 
 #[tokio::test]
 async fn every_page_keeps_foreign_content_out() {
@@ -170,4 +179,121 @@ async fn the_process_answers_for_itself() {
     .await;
     let metrics = text(metrics.expect("routers do not fail")).await;
     assert!(metrics.contains("yagura_serve_requests_total{route=\"/-/reload\",status=\"5xx\"} 1"));
+}
+
+#[tokio::test]
+async fn overview_says_the_answer_first() {
+    let busy = page(House::Busy, "/").await;
+    let headline = busy.find("id=\"headline\"").expect("a headline");
+    let first = busy.find("class=\"problem").expect("problems");
+    let figures = busy.find("class=\"figures\"").expect("figures");
+    assert!(headline < first && first < figures);
+    assert!(busy.contains("HostFilesystemAlmostFull"));
+    assert!(busy.contains("1 log file cannot be read"));
+    assert!(
+        !busy.contains("nas cannot be scraped"),
+        "its alert says so already"
+    );
+    assert!(busy.contains("3 of 5 targets up"));
+    let calm = page(House::Calm, "/").await;
+    assert!(calm.contains("All is well") && !calm.contains("class=\"problem"));
+    let empty = page(House::Empty, "/").await;
+    assert!(
+        empty.contains("Nothing is collected yet")
+            && empty.contains("Collecting since")
+            && empty.contains("no log line yet")
+    );
+    assert!(empty.contains("the first points come within half a minute"));
+}
+
+#[tokio::test]
+async fn every_kind_of_nothing_has_words_of_its_own() {
+    let check = async |house, path: &str, words: &str| {
+        let html = page(house, path).await;
+        assert!(html.contains(words), "{path}: {words}");
+    };
+    check(House::Calm, "/alerts", "All quiet").await;
+    check(
+        House::Busy,
+        "/alerts?q=nowhere",
+        "4 alerts are hidden by the words “nowhere”",
+    )
+    .await;
+    check(
+        House::Busy,
+        "/alerts?state=pending&q=disk",
+        "the state pending and the words “disk”",
+    )
+    .await;
+    check(House::Empty, "/targets", "Nothing is scraped yet").await;
+    check(House::Empty, "/targets", "No log file was found").await;
+    check(
+        House::Calm,
+        "/targets?health=down",
+        "No target is in trouble",
+    )
+    .await;
+    check(House::Calm, "/targets?q=nowhere", "No log source fits").await;
+    check(House::Busy, "/?from=yesterday", "Cannot show that range").await;
+}
+
+#[tokio::test]
+async fn lists_can_be_filtered_by_the_url() {
+    let firing = page(House::Busy, "/alerts?state=firing").await;
+    assert!(firing.contains(">TargetDown<") && !firing.contains("Load on pi5-02 is"));
+    let disks = page(House::Busy, "/alerts?q=mountpoint%3D%2Fvar").await;
+    assert!(disks.contains("/var/lib on pi5-02 has") && !disks.contains("cannot be scraped"));
+    let down = page(House::Busy, "/targets?health=down").await;
+    assert!(down.contains("192.168.1.9:9100") && !down.contains("192.168.1.8:9100"));
+    assert!(down.contains("Nothing listens on that port"));
+}
+
+#[tokio::test]
+async fn an_expression_is_drawn_by_the_server_and_handed_to_the_script() {
+    let html = page(
+        House::Busy,
+        "/metrics-explorer?q=node_filesystem_avail_bytes",
+    )
+    .await;
+    assert!(html.contains("<svg class=\"drawing\"") && html.contains("3 series"));
+    let data = html
+        .split("id=\"data\">")
+        .nth(1)
+        .and_then(|rest| rest.split("</script>").next());
+    let data: serde_json::Value = serde_json::from_str(data.expect("data")).expect("JSON");
+    assert_eq!(data["series"].as_array().map(Vec::len), Some(3));
+    assert_eq!(
+        data["series"][0]["values"]
+            .as_array()
+            .map(|v| v.len() as u64),
+        data["count"].as_u64()
+    );
+    let table = page(House::Busy, "/metrics-explorer?q=up&view=table").await;
+    assert!(table.contains("2 rows") && table.contains("192.168.1.9:9100"));
+    let lone = page(House::Busy, "/metrics-explorer?q=1%2B2&view=table").await;
+    assert!(lone.contains("<p class=\"single num\">3</p>"));
+}
+
+#[tokio::test]
+async fn an_expression_without_an_answer_is_explained() {
+    let wrong = page(House::Busy, "/metrics-explorer?q=sum(up%20by").await;
+    assert!(wrong.contains("class=\"panel failure\""));
+    let unknown = page(House::Busy, "/metrics-explorer?q=node_memory_total").await;
+    assert!(unknown.contains("There is no metric node_memory_total"));
+    assert!(unknown.contains("node_memory_MemTotal_bytes"));
+    let label = page(
+        House::Busy,
+        "/metrics-explorer?q=up%7Bjob%3D%22nothing%22%7D",
+    )
+    .await;
+    assert!(
+        label.contains("No series of up satisfies job=&#34;nothing&#34;"),
+        "{label}"
+    );
+    let filtered = page(House::Busy, "/metrics-explorer?q=up%20%3E%205").await;
+    assert!(filtered.contains("a comparison that never holds"));
+    let list = page(House::Busy, "/metrics-explorer?find=memory").await;
+    assert!(list.contains("node_memory_MemTotal_bytes") && !list.contains(">node_load1<"));
+    let empty = page(House::Empty, "/metrics-explorer").await;
+    assert!(empty.contains("No metric in this range"));
 }
