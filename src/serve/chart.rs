@@ -3,7 +3,7 @@
 //! The page embeds the columns as JSON; the script draws them with uPlot in the place of the SVG.
 //! Both take their colours from the palette of the style sheet by number.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use askama::filters::HtmlSafe;
 use jiff::Timestamp;
@@ -371,7 +371,7 @@ impl fmt::Display for Drawing<'_> {
                     pen = 'M';
                     continue;
                 }
-                path.push_str(&format!("{pen}{x} {:.2}", (1.0 - part(*value)) * HEIGHT));
+                let _ = write!(path, "{pen}{x} {:.2}", (1.0 - part(*value)) * HEIGHT);
                 pen = 'L';
             }
             write!(f, r#"<path class="{}" d="{path}"/>"#, line.class())?;

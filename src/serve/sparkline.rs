@@ -2,7 +2,7 @@
 //!
 //! They are SVGs stretched to their place; numbers stand beside them as text.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use askama::filters::HtmlSafe;
 use log_query::Bucket;
@@ -46,12 +46,13 @@ impl fmt::Display for Sparkline<'_> {
                 let last = at + run.len() - 1;
                 let mut line = String::new();
                 for (i, value) in run.iter().enumerate() {
-                    line.push_str(&format!(
+                    let _ = write!(
+                        line,
                         "{}{} {:.1}",
                         if i == 0 { "M" } else { "L" },
                         at + i,
                         y(*value)
-                    ));
+                    );
                 }
                 write!(f, r#"<path class="area" d="{line}V{HEIGHT}H{at}Z"/>"#)?;
                 // A lone point has no length; it is drawn one step wide.
@@ -115,7 +116,7 @@ impl fmt::Display for LevelBars<'_> {
                     .sum();
                 let unit = (HEIGHT - 2.0) / top;
                 let (y, height) = (HEIGHT - below as f64 * unit, own as f64 * unit);
-                path.push_str(&format!("M{x}.1 {y:.2}h.8v-{height:.2}h-.8z"));
+                let _ = write!(path, "M{x}.1 {y:.2}h.8v-{height:.2}h-.8z");
             }
             if !path.is_empty() {
                 write!(f, r#"<path class="{class}" d="{path}"/>"#)?;
