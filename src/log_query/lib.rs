@@ -33,4 +33,5 @@ pub use reader::{
     Bucket, Direction, Facet, LogReader, LogStoreStats, Record, RecordHandler, Search,
     SearchSummary, Stop, Subscription,
 };
+pub use regex::bytes::Regex;
 pub use terms::{field_term, terms, with_term, without_term};

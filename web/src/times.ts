@@ -18,13 +18,19 @@ export function toggleZone(): void {
   const zone = document.documentElement.dataset["zone"] === "UTC" ? here : "UTC";
   remember("zone", zone);
   show(zone);
-  // Charts write their axes anew.
-  document.dispatchEvent(new CustomEvent("yagura:look"));
 }
 
 /** The zone in which times are written now. */
 export function zone(): string {
   return document.documentElement.dataset["zone"] ?? "UTC";
+}
+
+/** The time of a log line, to the millisecond. */
+export function lineTime(rfc3339: string, withDay: boolean): string {
+  const time = new Date(rfc3339);
+  const clock = new Intl.DateTimeFormat("en-GB", { timeZone: zone(), hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+  const day = new Intl.DateTimeFormat("en-US", { timeZone: zone(), month: "short", day: "2-digit" });
+  return withDay ? `${day.format(time)} ${clock.format(time)}` : clock.format(time);
 }
 
 function show(wanted: string): void {
@@ -42,6 +48,10 @@ function write(element: HTMLTimeElement, timeZone: string): void {
   const clock = parts({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const day = new Intl.DateTimeFormat("en-CA", { timeZone }).format(time);
   element.title = `${day} ${clock} ${timeZone}`;
+  if (element.dataset["style"] === "line") {
+    element.textContent = lineTime(element.dateTime, element.closest("[data-day]") !== null);
+    return;
+  }
   if (element.dataset["style"] !== "clock") return;
   const near = Math.abs(Date.now() - time.getTime()) < 12 * 3_600_000;
   const date = new Intl.DateTimeFormat("en-US", { timeZone, month: "short", day: "numeric" }).format(time);

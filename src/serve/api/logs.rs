@@ -27,7 +27,7 @@ use super::error::ApiError;
 use crate::request::Params;
 use crate::{Services, ask};
 
-pub(crate) use record::RecordJson;
+pub(crate) use record::{RecordJson, id as record_id};
 
 /// Lines of an answer when the request does not say.
 const LIMIT_DEFAULT: usize = 1_000;

@@ -1,6 +1,7 @@
 //! The pages, one file each, and what is neither page nor API: settings and the way out.
 
 mod alerts;
+mod logs;
 mod metrics;
 mod overview;
 mod problems;
@@ -26,6 +27,8 @@ pub(crate) fn router() -> Router<Arc<Services>> {
         .route("/", get(overview::page))
         .route("/metrics-explorer", get(metrics::page))
         .route("/alerts", get(alerts::page))
+        .route("/logs", get(logs::page))
+        .route("/logs/filter", get(logs::filter))
         .route("/targets", get(targets::page))
         .route("/status", get(status::page))
         .merge(settings::router())

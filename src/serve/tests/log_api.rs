@@ -110,6 +110,24 @@ async fn the_limit_is_told() {
 }
 
 #[tokio::test]
+async fn browsers_get_it_compressed_and_whole() {
+    let request = Request::get("/api/v1/logs/query?limit=300")
+        .header(header::HOST, "localhost:9849")
+        .header(header::ACCEPT_ENCODING, "gzip")
+        .body(Body::empty())
+        .expect("a request");
+    let router = serve::router(Arc::new(services()));
+    let response = router.oneshot(request).await.expect("an answer");
+    assert_eq!(response.headers()[header::CONTENT_ENCODING], "gzip");
+    let bytes = to_bytes(response.into_body(), 1 << 20).await;
+    let bytes = bytes.expect("the end comes without an error");
+    // The trailer of gzip tells the length of what was compressed: nothing is missing.
+    let trailer: [u8; 4] = bytes[bytes.len() - 4..].try_into().expect("four bytes");
+    let length = u32::from_le_bytes(trailer) as usize;
+    assert!((30_000..200_000).contains(&length), "{length}");
+}
+
+#[tokio::test]
 async fn a_bad_query_points_at_its_character() {
     let response = get("/api/v1/logs/query?q=%C3%A9rror+%22open").await;
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);

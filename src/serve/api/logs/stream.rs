@@ -14,7 +14,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use log_query::{Record, Search};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -82,10 +82,10 @@ pub(super) async fn query(
         };
         Some((error_line(&piece), None))
     });
-    let body = stream::StreamExt::map(
-        stream::StreamExt::chain(stream::iter([first]), rest),
-        Ok::<_, std::convert::Infallible>,
-    );
+    // Fused: whoever compresses the answer asks once more behind its end.
+    let body = stream::iter([first])
+        .chain(rest.fuse())
+        .map(Ok::<_, std::convert::Infallible>);
     let mut response = Response::new(Body::from_stream(body));
     let headers = response.headers_mut();
     headers.insert(

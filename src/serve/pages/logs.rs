@@ -1,0 +1,363 @@
+//! `/logs`: searching log lines. Lines, histogram and fields are three questions to the store;
+//! none of them waits for, or fails with, another.
+//!
+//! The page works without its script: the search is a form, everything else is a link. The script
+//! (`web/src/logs.ts`) adds the live tail, more lines on scrolling, details in place and zooming
+//! by dragging.
+
+mod chart;
+mod empty;
+mod facets;
+mod marks;
+mod rows;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use log_query::{
+    Bucket, Direction, Facet, Query, QueryError, Record, Search, SearchSummary, Stop, field_term,
+    terms, with_term, without_term,
+};
+use std::ops::ControlFlow;
+
+use crate::api::logs::{BUCKETS_WANTED, FACET_LINES_DEFAULT, StopOnDrop, step_ns};
+use crate::request::Visit;
+use crate::shell::{Page, Shell, render};
+use crate::{Services, ask, humanize};
+
+use chart::Chart;
+use empty::Nothing;
+use facets::FieldView;
+use rows::Row;
+
+/// Lines on the page; the script fetches more.
+const LINES: usize = 200;
+
+/// Lines of an export: what the API gives in one answer.
+const EXPORT_LINES: &str = "100,000";
+
+/// Values of a field that the page lists.
+const VALUES: usize = 10;
+
+#[derive(Template)]
+#[template(path = "logs.html")]
+struct LogsPage {
+    shell: Shell,
+    q: String,
+    /// What is wrong with the query.
+    fault: Option<Fault>,
+    chips: Vec<Chip>,
+    examples: Vec<Chip>,
+    rows: Vec<Row>,
+    /// Why lines, histogram or fields are missing, in sentences.
+    rows_error: Option<String>,
+    /// What the page says where there is no line.
+    nothing: Option<Nothing>,
+    chart: Result<Chart, String>,
+    fields: Result<Vec<FieldView>, String>,
+    /// `200 newest of 1,204 lines · 38 ms`
+    found: String,
+    /// Parts of the answer that are missing, in a sentence.
+    damage: Option<String>,
+    /// Query string of the page with the lines before these; empty when these are all.
+    older: String,
+    /// Words that the script marks in new lines, as JSON.
+    marks: String,
+    /// Whether lines can arrive in the range shown.
+    can_follow: bool,
+    wrap: bool,
+    /// Whether the range is so long that rows carry the day.
+    long: bool,
+    fields_lines: u64,
+}
+
+/// A query that cannot be understood, cut where the fault is.
+struct Fault {
+    message: String,
+    before: String,
+    /// The character that is pointed at; a space at the end of the query.
+    at: String,
+    after: String,
+    /// A query that would work, and its query string.
+    suggestion: Option<(String, String)>,
+}
+
+/// A term with the page without it, or an example with the page that shows it.
+struct Chip {
+    text: String,
+    href: String,
+}
+
+/// Draws the page.
+pub(super) async fn page(State(services): State<Arc<Services>>, visit: Visit) -> Response {
+    let q = visit.params.text("q").to_owned();
+    let shell = Shell::new(&services, visit, Page::Logs);
+    match Query::parse(&q) {
+        Ok(query) => render(&answered(&services, shell, q, Arc::new(query)).await),
+        Err(error) => {
+            let fault = Fault::new(&shell, &q, error);
+            render(&LogsPage {
+                fault: Some(fault),
+                ..LogsPage::blank(shell, q)
+            })
+        }
+    }
+}
+
+/// `/logs/filter?name=…&value=…&sign=-`: leads to the page with that term in its query. Terms have
+/// rules of quoting; this way they are known in one place.
+pub(super) async fn filter(visit: Visit) -> Response {
+    let params = &visit.params;
+    let name = params.get("name").unwrap_or_default();
+    let value = params.get("value").unwrap_or_default();
+    let term = field_term(name, value, params.text("sign") == "-");
+    let q = with_term(params.text("q"), &term);
+    let changes = ["name", "value", "sign", "open"].map(|name| (name, ""));
+    let query = params.with(&[changes.as_slice(), &[("q", &q)]].concat());
+    Redirect::to(&format!("/logs{query}")).into_response()
+}
+
+async fn answered(
+    services: &Arc<Services>,
+    shell: Shell,
+    q: String,
+    query: Arc<Query>,
+) -> LogsPage {
+    let range = shell.range();
+    let begin = Instant::now();
+    let stop = Stop::default();
+    let _guard = StopOnDrop(stop.clone());
+    let search = |limit| Search {
+        query: query.clone(),
+        start_ns: range.start_ns(),
+        end_ns: range.end_ns(),
+        direction: Direction::Backward,
+        limit,
+        stop: stop.clone(),
+    };
+    let step_ns = step_ns(range.span_ms().saturating_mul(1_000_000), BUCKETS_WANTED);
+    let (lines, histogram, facets) = tokio::join!(
+        found(services, search(LINES)),
+        histogram(services, search(LINES), step_ns),
+        facets(services, search(FACET_LINES_DEFAULT)),
+    );
+    let took = humanize::seconds(begin.elapsed().as_secs_f64());
+
+    let chart = histogram.map(|buckets| Chart::new(&shell, &q, &buckets, step_ns));
+    let total = chart.as_ref().ok().map(|chart| chart.total);
+    let (records, summary, rows_error) = match lines {
+        Ok((records, summary)) => (records, summary, None),
+        Err(error) => (Vec::new(), SearchSummary::default(), Some(error)),
+    };
+    let nothing = match (&rows_error, records.is_empty()) {
+        (None, true) => Some(Nothing::find(services, &shell, &q, &query).await),
+        _ => None,
+    };
+    let found = match (records.len(), summary.limit_reached, total) {
+        (0, _, _) => String::new(),
+        (n, false, _) => format!(
+            "{} · {took} · complete",
+            humanize::things(n as u64, "line", "lines")
+        ),
+        (n, true, Some(total)) => {
+            format!("{n} newest of {} lines · {took}", humanize::count(total))
+        }
+        (n, true, None) => format!("{n} newest lines, there are more · {took}"),
+    };
+    let damage = (summary.blocks_damaged > 0).then(|| {
+        format!(
+            "{} failed the checksum and could not be searched",
+            humanize::things(summary.blocks_damaged, "block", "blocks")
+        )
+    });
+    let marks = marks::Marks::of(&query.filter);
+    let older = match records.last() {
+        Some(oldest) if summary.limit_reached => {
+            // Ranges end at whole milliseconds, exclusive: the next one keeps lines of this one.
+            let to_ms = oldest.time_ns.div_euclid(1_000_000) + 1;
+            let from = model::time::rfc3339_ms(range.from_ms);
+            let to = model::time::rfc3339_ms(to_ms);
+            link(&shell, &[("from", &from), ("to", &to)])
+        }
+        _ => String::new(),
+    };
+    let fields = facets.map(|facets| facets::views(&shell, &q, facets));
+    let fields_lines = total.map_or(FACET_LINES_DEFAULT as u64, |total| {
+        total.min(FACET_LINES_DEFAULT as u64)
+    });
+    let open = shell.visit.params.text("open").to_owned();
+    let long = range.span_ms() > rows::CLOCK_ONLY_MS;
+    LogsPage {
+        rows: records
+            .iter()
+            .map(|record| Row::new(record, &shell.visit.zone, long, &marks, &open))
+            .collect(),
+        rows_error,
+        nothing,
+        chart,
+        examples: match (&fields, q.is_empty()) {
+            (Ok(fields), true) => examples(&shell, fields),
+            _ => Vec::new(),
+        },
+        fields,
+        found,
+        damage,
+        older,
+        marks: marks.json(),
+        can_follow: range.relative().is_some(),
+        fields_lines,
+        long,
+        ..LogsPage::blank(shell, q)
+    }
+}
+
+async fn found(
+    services: &Arc<Services>,
+    search: Search,
+) -> Result<(Vec<Record>, SearchSummary), String> {
+    let answer = ask::blocking(services, move |services| {
+        let mut records = Vec::new();
+        let summary = services.logs.search(&search, &mut |record| {
+            records.push(record);
+            ControlFlow::Continue(())
+        })?;
+        Ok::<_, model::StoreError>((records, summary))
+    });
+    flat(answer.await)
+}
+
+async fn histogram(
+    services: &Arc<Services>,
+    search: Search,
+    step_ns: i64,
+) -> Result<Vec<Bucket>, String> {
+    flat(ask::blocking(services, move |s| s.logs.histogram(&search, step_ns)).await)
+}
+
+async fn facets(services: &Arc<Services>, search: Search) -> Result<Vec<Facet>, String> {
+    flat(ask::blocking(services, move |s| s.logs.facets(&search, VALUES)).await)
+}
+
+/// Either kind of failure as a sentence.
+fn flat<T>(answer: Result<Result<T, model::StoreError>, ask::NoAnswer>) -> Result<T, String> {
+    answer
+        .map_err(|error| error.to_string())?
+        .map_err(|error| error.to_string())
+}
+
+/// The page's query string with some parameters changed; rows are closed.
+fn link(shell: &Shell, changes: &[(&str, &str)]) -> String {
+    shell
+        .visit
+        .params
+        .with(&[[("open", "")].as_slice(), changes].concat())
+}
+
+/// Three questions about what is there.
+fn examples(shell: &Shell, fields: &[FieldView]) -> Vec<Chip> {
+    let value = |name: &str| {
+        let field = fields.iter().find(|field| field.name == name)?;
+        field.values.first().map(|value| value.value.clone())
+    };
+    let term = |name: &str| value(name).map(|value| field_term(name, &value, false));
+    let of = ["app", "container", "pod", "file"];
+    let place = term("namespace").or_else(|| of.iter().find_map(|name| term(name)));
+    let thing = of.iter().find_map(|name| term(name));
+    let mut texts = vec!["level:warn..".to_owned()];
+    texts.extend(place);
+    texts.extend(thing.map(|thing| format!("{thing} timeout or failed")));
+    texts
+        .into_iter()
+        .map(|text| Chip {
+            href: link(shell, &[("q", &text)]),
+            text,
+        })
+        .collect()
+}
+
+impl LogsPage {
+    fn blank(shell: Shell, q: String) -> Self {
+        let chips = terms(&q)
+            .into_iter()
+            .map(|text| Chip {
+                href: link(&shell, &[("q", &without_term(&q, &text))]),
+                text,
+            })
+            .collect();
+        Self {
+            chips,
+            fault: None,
+            examples: Vec::new(),
+            rows: Vec::new(),
+            rows_error: None,
+            nothing: None,
+            chart: Err(String::new()),
+            fields: Err(String::new()),
+            found: String::new(),
+            damage: None,
+            older: String::new(),
+            marks: "[]".to_owned(),
+            can_follow: false,
+            wrap: shell.visit.params.text("wrap") == "1",
+            fields_lines: 0,
+            long: false,
+            shell,
+            q,
+        }
+    }
+
+    /// The page with other parameters.
+    fn with(&self, name: &str, value: &str) -> String {
+        link(&self.shell, &[(name, value)])
+    }
+
+    /// The page with a row open, or with none.
+    fn opening(&self, row: &Row) -> String {
+        let id = if row.details.is_some() { "" } else { &row.id };
+        let query = self.shell.visit.params.with(&[("open", id)]);
+        format!("{query}#{}", row.id)
+    }
+
+    /// The query string of the API for this search.
+    fn export(&self) -> String {
+        let changes = [
+            ("open", ""),
+            ("wrap", ""),
+            ("live", ""),
+            ("limit", "100000"),
+        ];
+        self.shell.visit.params.with(&changes)
+    }
+
+    /// Where a row's field leads: to the same search with or without its value.
+    fn filtering(&self, name: &str, value: &str, sign: &str) -> String {
+        let changes = [
+            ("name", name),
+            ("value", value),
+            ("sign", sign),
+            ("open", ""),
+        ];
+        format!("/logs/filter{}", self.shell.visit.params.with(&changes))
+    }
+}
+
+impl Fault {
+    fn new(shell: &Shell, q: &str, error: QueryError) -> Self {
+        let mut rest = q.chars();
+        let before = rest.by_ref().take(error.position).collect();
+        let at = rest.next().map_or("\u{a0}".to_owned(), String::from);
+        Self {
+            before,
+            at,
+            after: rest.collect(),
+            message: error.message,
+            suggestion: error.suggestion.map(|text| {
+                let href = link(shell, &[("q", &text)]);
+                (text, href)
+            }),
+        }
+    }
+}
