@@ -26,7 +26,15 @@ const SOURCES: [&str; 6] = [
 /// Notes in `node_modules` for which lock file it was installed.
 const STAMP: &str = ".yagura-installed-from";
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() {
+    if let Err(error) = build() {
+        for line in error.to_string().lines() {
+            println!("cargo::error={line}");
+        }
+    }
+}
+
+fn build() -> Result<(), Box<dyn Error>> {
     let web = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../web");
     let out = PathBuf::from(env::var("OUT_DIR")?).join("web");
     println!("cargo::rerun-if-changed=build.rs");

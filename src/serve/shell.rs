@@ -26,6 +26,12 @@ pub(crate) enum Page {
     Error,
 }
 
+/// Shortest and longest time between refreshes, seconds.
+const REFRESH_S: (i64, i64) = (5, 60);
+
+/// Refreshes while a chart moves by its whole width.
+const REFRESHES: i64 = 720;
+
 /// What the rail shows, from top to bottom.
 const RAIL: [Page; 6] = [
     Page::Overview,
@@ -95,11 +101,12 @@ impl Page {
         matches!(self, Self::Overview | Self::Logs | Self::Metrics)
     }
 
-    /// Seconds between refreshes of what the server drew; 0 for pages that do it themselves.
-    fn refresh_s(self) -> u32 {
+    /// Whether the script keeps what the server drew fresh.
+    fn is_refreshed(self) -> bool {
         match self {
-            Self::Overview | Self::Alerts | Self::Targets | Self::Status => 5,
-            Self::Logs | Self::Metrics | Self::Error => 0,
+            Self::Overview | Self::Alerts | Self::Targets | Self::Status => true,
+            // They ask by themselves, or there is nothing to ask for.
+            Self::Logs | Self::Metrics | Self::Error => false,
         }
     }
 }
@@ -209,9 +216,14 @@ impl Shell {
         assets::url("favicon", "svg")
     }
 
-    /// Seconds between refreshes; 0 for none.
-    pub(crate) fn refresh_s(&self) -> u32 {
-        self.page.refresh_s()
+    /// Seconds between refreshes; 0 for none. A chart of a day does not change within seconds,
+    /// and drawing it costs more.
+    pub(crate) fn refresh_s(&self) -> i64 {
+        if !self.page.is_refreshed() {
+            return 0;
+        }
+        let span_ms = self.range.as_ref().map_or(0, TimeRange::span_ms);
+        (span_ms / REFRESHES / 1000).clamp(REFRESH_S.0, REFRESH_S.1)
     }
 
     /// The page with its parameters: where forms lead back to.

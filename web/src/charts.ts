@@ -177,7 +177,7 @@ export function lineChart(place: HTMLElement, columns: Columns, options: ChartOp
   resize.observe(place);
   place.tabIndex = 0;
   place.addEventListener("keydown", keys);
-  document.addEventListener("yagura:theme", theme);
+  document.addEventListener("yagura:look", theme);
   calm.addEventListener("change", theme);
 
   return {
@@ -186,7 +186,7 @@ export function lineChart(place: HTMLElement, columns: Columns, options: ChartOp
     destroy() {
       resize.disconnect();
       place.removeEventListener("keydown", keys);
-      document.removeEventListener("yagura:theme", theme);
+      document.removeEventListener("yagura:look", theme);
       calm.removeEventListener("change", theme);
       plot?.destroy();
     },

@@ -32,7 +32,7 @@ function nextTheme(): void {
     if (words) words.textContent = `Theme: ${theme}`;
   }
   // Charts take their colours from the tokens and draw anew.
-  document.dispatchEvent(new CustomEvent("yagura:theme"));
+  document.dispatchEvent(new CustomEvent("yagura:look"));
 }
 
 function toggleRail(): void {

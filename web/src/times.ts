@@ -18,6 +18,8 @@ export function toggleZone(): void {
   const zone = document.documentElement.dataset["zone"] === "UTC" ? here : "UTC";
   remember("zone", zone);
   show(zone);
+  // Charts write their axes anew.
+  document.dispatchEvent(new CustomEvent("yagura:look"));
 }
 
 /** The zone in which times are written now. */

@@ -299,3 +299,63 @@ async fn an_expression_without_an_answer_is_explained() {
     let empty = page(House::Empty, "/metrics-explorer").await;
     assert!(empty.contains("No metric in this range"));
 }
+
+#[tokio::test]
+async fn a_panic_in_a_page_is_a_page_and_is_counted() {
+    let mut services = fixture::services(House::Calm, model::time::now_ms());
+    services.scrape_targets = Arc::new(|| panic!("a collector went away"));
+    let router = serve::router(Arc::new(services));
+    let ask = async |path: &str| {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("routers do not fail")
+    };
+    let broken = ask("/targets").await;
+    assert_eq!(broken.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(
+        broken
+            .headers()
+            .contains_key(header::CONTENT_SECURITY_POLICY)
+    );
+    let html = text(broken).await;
+    assert!(html.contains("Something broke in here") && html.contains("id=\"rail\""));
+    assert_eq!(
+        ask("/alerts").await.status(),
+        StatusCode::OK,
+        "the rest goes on"
+    );
+    let metrics = text(ask("/metrics").await).await;
+    assert!(metrics.contains("yagura_serve_handler_panics_total 1"));
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_is_refused() {
+    let request = Request::post("/settings")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Body::from(format!(
+            "theme=dark&back={}",
+            "x".repeat(2 << 20)
+        )));
+    let response = ask(House::Calm, request.expect("a request")).await;
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn pages_are_compressed_for_who_takes_it_and_stay_within_their_budget() {
+    for path in PAGES {
+        let request = Request::get(path).header(header::ACCEPT_ENCODING, "gzip");
+        let response = ask(House::Busy, request.body(Body::empty()).expect("a request")).await;
+        assert_eq!(
+            response.headers()[header::CONTENT_ENCODING],
+            "gzip",
+            "{path}"
+        );
+        let bytes = to_bytes(response.into_body(), 1 << 20)
+            .await
+            .expect("a body");
+        assert!(bytes.len() < 40_000, "{path} has {} bytes", bytes.len());
+    }
+}

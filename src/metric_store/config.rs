@@ -1,0 +1,79 @@
+//! What the owner may decide about the metric store.
+
+use std::time::Duration;
+
+use model::StoreError;
+
+/// A day, the span of one file of pages.
+pub(crate) const DAY_MS: i64 = 86_400_000;
+
+/// Settings of the metric store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Samples older than this are dropped, a day at a time. Default: 15 days.
+    pub retention: Duration,
+    /// The oldest days are dropped when all files together take more bytes. Default: 10 GiB.
+    pub disk_bytes_max: u64,
+    /// Memory that head, index and caches may take, in bytes, estimated. A quarter is for caches;
+    /// when the head takes more than half, windows are sealed early; when all of it is taken, new
+    /// series are refused. Default: 256 MiB.
+    pub memory_bytes_max: u64,
+    /// How far behind the newest sample a sample may be. Default: 1 hour.
+    pub out_of_order_window: Duration,
+    /// The span that is sealed at once; must divide a day. Default: 2 hours.
+    pub window: Duration,
+    /// How many series may be written to at the same time. Default: 250,000.
+    pub series_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            retention: Duration::from_hours(15 * 24),
+            disk_bytes_max: 10 << 30,
+            memory_bytes_max: 256 << 20,
+            out_of_order_window: Duration::from_hours(1),
+            window: Duration::from_hours(2),
+            series_max: 250_000,
+        }
+    }
+}
+
+/// The same settings in milliseconds, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub(crate) retention_ms: i64,
+    pub(crate) out_of_order_ms: i64,
+    pub(crate) window_ms: i64,
+    pub(crate) disk_bytes_max: u64,
+    pub(crate) memory_bytes_max: u64,
+    pub(crate) series_max: usize,
+}
+
+impl Limits {
+    pub(crate) fn new(config: &Config) -> Result<Self, StoreError> {
+        let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX / 4);
+        let window_ms = ms(config.window);
+        if !(1000..=DAY_MS).contains(&window_ms) || DAY_MS % window_ms != 0 {
+            return Err(StoreError::Refused(format!(
+                "the metric store's window of {:?} does not divide a day: use 2h, 1h or 30m",
+                config.window
+            )));
+        }
+        Ok(Self {
+            retention_ms: ms(config.retention).min(i64::MAX / 4),
+            out_of_order_ms: ms(config.out_of_order_window).min(i64::MAX / 4),
+            window_ms,
+            disk_bytes_max: config.disk_bytes_max,
+            memory_bytes_max: config.memory_bytes_max,
+            series_max: config.series_max,
+        })
+    }
+
+    /// Where the window that a time lies in begins.
+    pub(crate) fn window_of(&self, time_ms: i64) -> i64 {
+        time_ms
+            .div_euclid(self.window_ms)
+            .saturating_mul(self.window_ms)
+    }
+}

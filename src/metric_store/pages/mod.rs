@@ -1,0 +1,382 @@
+//! The container: sealed windows as pages of 64 KB in one SQLite file for each day.
+//!
+//! A row is a page, so that SQLite's bookkeeping is a few bytes for hundreds of chunks; a file is
+//! a day, so that dropping the oldest day is an unlink. What a file holds counts only where the
+//! catalogue speaks of it ([`crate::catalogue`]).
+
+pub(crate) mod blob;
+pub(crate) mod cache;
+pub(crate) mod directory;
+pub(crate) mod writer;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use model::StoreError;
+use parking_lot::Mutex;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::catalogue::open_database;
+use crate::errors::{database_error, io_error};
+use blob::{LARGE_BYTES_MAX, PAGE_BYTES_MAX};
+use directory::Directory;
+use writer::{SegmentWriter, Written};
+
+/// A page is written when it has so many bytes before compression: 250 chunks of two hours, few
+/// enough to decompress for one of them.
+pub(crate) const PAGE_BYTES: usize = 64 << 10;
+
+/// A chunk has at most so many samples, so that a page stays a page: 2 h at one a second.
+pub(crate) const CHUNK_SAMPLES_MAX: usize = 8192;
+
+/// The version that this program writes, and the newest that it reads.
+const VERSION: i64 = 1;
+
+/// "YgMP".
+const APPLICATION_ID: i64 = 0x5967_4d50;
+
+/// Idle connections kept for reading one day: as many as cores that usually read side by side.
+const READERS_IDLE_MAX: usize = 4;
+
+const SCHEMA: &str = "
+    CREATE TABLE segments (id INTEGER PRIMARY KEY, directory BLOB NOT NULL);
+    CREATE TABLE pages (id INTEGER PRIMARY KEY, body BLOB NOT NULL);";
+
+/// The key of a page: segment above, number within it below.
+fn page_key(segment: u32, page: u32) -> i64 {
+    i64::from(segment) << 32 | i64::from(page)
+}
+
+/// The pages of one day.
+#[derive(Debug)]
+pub(crate) struct Day {
+    /// Where the day begins.
+    pub(crate) start_ms: i64,
+    path: PathBuf,
+    readers: Mutex<Vec<Connection>>,
+    /// Retention has unlinked the file.
+    dropped: AtomicBool,
+    /// Pages of SQLite that tests allow the file to have.
+    #[cfg(test)]
+    pub(crate) pages_max: std::sync::atomic::AtomicU32,
+}
+
+impl Day {
+    fn new(dir: &Path, start_ms: i64) -> Self {
+        Self {
+            start_ms,
+            path: dir.join(format!("{}.db", date_of(start_ms))),
+            readers: Mutex::default(),
+            dropped: AtomicBool::new(false),
+            #[cfg(test)]
+            pages_max: std::sync::atomic::AtomicU32::new(0),
+        }
+    }
+
+    fn open(&self) -> Result<Connection, StoreError> {
+        open_database(&self.path, "page file", VERSION, APPLICATION_ID, SCHEMA)
+    }
+
+    fn failed(&self, doing: &str) -> impl FnOnce(rusqlite::Error) -> StoreError {
+        database_error(doing, &self.path)
+    }
+
+    /// Whether retention has unlinked the file.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.dropped.load(Ordering::Acquire)
+    }
+
+    /// Writes a segment: `fill` hands its series to the writer. All of it is durable when this
+    /// returns, or none of it.
+    pub(crate) fn write_segment(
+        &self,
+        segment: u32,
+        fill: impl FnOnce(&mut SegmentWriter<'_>) -> Result<(), StoreError>,
+    ) -> Result<Written, StoreError> {
+        let mut connection = self.open()?;
+        #[cfg(test)]
+        if let pages @ 1.. = self.pages_max.load(Ordering::Relaxed) {
+            connection
+                .pragma_update(None, "max_page_count", pages)
+                .map_err(self.failed("limit"))?;
+        }
+        let transaction = connection
+            .transaction()
+            .map_err(self.failed("write pages to"))?;
+        let mut writer = SegmentWriter::new(&transaction, segment, &self.path);
+        fill(&mut writer)?;
+        let written = writer.finish()?;
+        transaction
+            .commit()
+            .map_err(self.failed("commit pages to"))?;
+        // Into the main file at once, so that a copy of it is a backup. Readers may hold this up;
+        // then the next seal does it.
+        let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = checkpoint {
+            tracing::debug!(path = %self.path.display(), %error, "checkpoint put off");
+        }
+        Ok(written)
+    }
+
+    /// Deletes segments that the catalogue does not know: a crash came between pages and
+    /// catalogue.
+    pub(crate) fn delete_unknown(&self, known: impl Fn(u32) -> bool) -> Result<(), StoreError> {
+        let mut connection = self.open()?;
+        let mut clean = || {
+            let ids: Vec<u32> = connection
+                .prepare("SELECT id FROM segments")?
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            let unknown: Vec<u32> = ids.into_iter().filter(|id| !known(*id)).collect();
+            if unknown.is_empty() {
+                return Ok(());
+            }
+            let transaction = connection.transaction()?;
+            for id in unknown {
+                transaction.execute("DELETE FROM segments WHERE id = ?", [id])?;
+                transaction.execute(
+                    "DELETE FROM pages WHERE id >= ? AND id <= ?",
+                    params![page_key(id, 0), page_key(id, u32::MAX)],
+                )?;
+            }
+            transaction.commit()
+        };
+        clean().map_err(self.failed("clean up"))
+    }
+
+    fn with_reader<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = self.readers.lock().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            // Opening would make a new, empty file where retention has just unlinked one.
+            None if self.is_dropped() => return Err(StoreError::Cancelled),
+            None => self.open()?,
+        };
+        let result = read(&connection)?;
+        let mut readers = self.readers.lock();
+        if readers.len() < READERS_IDLE_MAX && !self.is_dropped() {
+            readers.push(connection);
+        }
+        Ok(result)
+    }
+
+    fn read_blob(
+        &self,
+        what: &str,
+        query: &str,
+        key: i64,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, StoreError> {
+        let damaged = |why: &dyn std::fmt::Display| {
+            StoreError::Damaged(format!("{}: {what} {key:#x}: {why}", self.path.display()))
+        };
+        let body: Option<Vec<u8>> = self.with_reader(|connection| {
+            connection
+                .prepare_cached(query)
+                .and_then(|mut statement| statement.query_row([key], |row| row.get(0)).optional())
+                .map_err(self.failed("read"))
+        })?;
+        let body = body.ok_or_else(|| damaged(&"it is missing"))?;
+        blob::unpack(&body, bytes_max).map_err(|error| damaged(&error))
+    }
+
+    /// Reads and decompresses a page.
+    pub(crate) fn read_page(&self, segment: u32, page: u32) -> Result<Vec<u8>, StoreError> {
+        self.read_blob(
+            "page",
+            "SELECT body FROM pages WHERE id = ?",
+            page_key(segment, page),
+            PAGE_BYTES_MAX,
+        )
+    }
+
+    /// Reads a segment's directory.
+    pub(crate) fn read_directory(&self, segment: u32) -> Result<Directory, StoreError> {
+        let raw = self.read_blob(
+            "directory",
+            "SELECT directory FROM segments WHERE id = ?",
+            i64::from(segment),
+            LARGE_BYTES_MAX,
+        )?;
+        Directory::decode(&raw).map_err(|error| {
+            StoreError::Damaged(format!(
+                "{}: directory {segment:#x}: {error}",
+                self.path.display()
+            ))
+        })
+    }
+
+    /// Closes connections that nobody reads with at the moment.
+    pub(crate) fn close_idle(&self) {
+        self.readers.lock().clear();
+    }
+
+    /// Unlinks the file. Whoever reads it goes on reading.
+    fn drop_file(&self) -> Result<(), StoreError> {
+        self.dropped.store(true, Ordering::Release);
+        self.close_idle();
+        for file in database_files(&self.path) {
+            if file.exists() {
+                fs::remove_file(&file).map_err(io_error("delete", &file))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        database_bytes(&self.path)
+    }
+}
+
+/// A SQLite database's main file, log and shared memory.
+fn database_files(path: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    })
+}
+
+/// Bytes of a database on disk.
+pub(crate) fn database_bytes(path: &Path) -> u64 {
+    let bytes = |file: &PathBuf| fs::metadata(file).map_or(0, |m| m.len());
+    database_files(path).iter().map(bytes).sum()
+}
+
+/// All days.
+#[derive(Debug)]
+pub(crate) struct Days {
+    dir: PathBuf,
+    days: Mutex<BTreeMap<i64, Arc<Day>>>,
+}
+
+impl Days {
+    /// Lists the day files of a folder, which is made when it is missing.
+    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
+        fs::create_dir_all(dir).map_err(io_error("make folder", dir))?;
+        let mut days = BTreeMap::new();
+        for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
+            let path = entry.map_err(io_error("list", dir))?.path();
+            let is_database = path.extension().is_some_and(|e| e == "db");
+            let date = path.file_stem().and_then(|s| s.to_str()).and_then(day_of);
+            if let (true, Some(start_ms)) = (is_database, date) {
+                days.insert(start_ms, Arc::new(Day::new(dir, start_ms)));
+            }
+        }
+        Ok(Self {
+            dir: dir.to_owned(),
+            days: Mutex::new(days),
+        })
+    }
+
+    /// The day that begins at a time; made when it is missing.
+    pub(crate) fn day_or_new(&self, start_ms: i64) -> Arc<Day> {
+        let mut days = self.days.lock();
+        let day = days
+            .entry(start_ms)
+            .or_insert_with(|| Arc::new(Day::new(&self.dir, start_ms)));
+        day.clone()
+    }
+
+    /// The day that begins at a time, if there is one.
+    pub(crate) fn day(&self, start_ms: i64) -> Option<Arc<Day>> {
+        self.days.lock().get(&start_ms).cloned()
+    }
+
+    /// All days, oldest first.
+    pub(crate) fn all(&self) -> Vec<Arc<Day>> {
+        self.days.lock().values().cloned().collect()
+    }
+
+    /// Unlinks a day's file; returns the bytes that it had.
+    pub(crate) fn drop_day(&self, start_ms: i64) -> Result<u64, StoreError> {
+        let Some(day) = self.days.lock().remove(&start_ms) else {
+            return Ok(0);
+        };
+        let bytes = day.disk_bytes();
+        if let Err(error) = day.drop_file() {
+            self.days.lock().insert(start_ms, day);
+            return Err(error);
+        }
+        Ok(bytes)
+    }
+
+    /// Bytes of all day files.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.all().iter().map(|day| day.disk_bytes()).sum()
+    }
+}
+
+/// The date of a day, as in its file's name: `2026-11-23`.
+fn date_of(start_ms: i64) -> String {
+    let (year, month, day) = civil(start_ms.div_euclid(crate::config::DAY_MS));
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// The inverse of [`date_of`].
+fn day_of(date: &str) -> Option<i64> {
+    let mut parts = date.rsplitn(3, '-');
+    let day: i64 = parts.next()?.parse().ok()?;
+    let month: i64 = parts.next()?.parse().ok()?;
+    let year: i64 = parts.next()?.parse().ok()?;
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || year.abs() > 9999 {
+        return None;
+    }
+    // Years begin in March here, so that the leap day is the last one.
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    let days = of_era * 365 + of_era / 4 - of_era / 100 + of_year;
+    let days = year.div_euclid(400) * 146_097 + days - 719_468;
+    Some(days * crate::config::DAY_MS).filter(|start| date_of(*start) == date)
+}
+
+/// Year, month and day of a number of days since 1970-01-01 (the proleptic Gregorian calendar).
+fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 {
+        (year, month + 3)
+    } else {
+        (year + 1, month - 9)
+    };
+    (era * 400 + year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_come_back() {
+        let check = |days: i64, date: &str| {
+            assert_eq!(date_of(days * crate::config::DAY_MS), date);
+            assert_eq!(day_of(date), Some(days * crate::config::DAY_MS));
+        };
+        check(0, "1970-01-01");
+        check(-1, "1969-12-31");
+        check(19_782, "2024-02-29");
+        check(20_780, "2026-11-23");
+        for days in (-100_000..100_000).step_by(37) {
+            let date = date_of(days * crate::config::DAY_MS);
+            assert_eq!(day_of(&date), Some(days * crate::config::DAY_MS), "{date}");
+        }
+        for bad in ["2026-02-30", "x", "2026-13-01", "meta"] {
+            assert_eq!(day_of(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Walks a run of series, each through the segments, the frozen windows and the open ones.
+
+use std::sync::Arc;
+
+use model::{Labels, Samples, SeriesCursor, StoreError};
+use rustc_hash::FxHashMap;
+
+use super::Snapshot;
+use super::merge::{sort_tail, trim_tail};
+use crate::catalogue::Segment;
+use crate::codec::{self, CodecError};
+use crate::head::places::Place;
+use crate::head::window::WindowData;
+use crate::index::SeriesId;
+use crate::pages::Day;
+use crate::pages::directory::{Directory, Entry};
+use crate::store::Shared;
+
+/// What a cursor needs of one segment: its own chunks, not the whole directory, which may have
+/// to leave memory for others.
+#[derive(Debug)]
+pub(crate) struct SegmentPart {
+    segment: u32,
+    day: Arc<Day>,
+    /// Place of the series in the cursor's run, and chunk; ascending.
+    chunks: Vec<(u32, Entry)>,
+    next: usize,
+    times: FxHashMap<u32, Arc<[i64]>>,
+    page: Option<(u32, Vec<u8>)>,
+}
+
+impl SegmentPart {
+    /// `None` where the segment has nothing of these series in the range.
+    pub(crate) fn new(
+        segment: &Segment,
+        day: &Arc<Day>,
+        directory: &Directory,
+        series: &[SeriesId],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Option<Self> {
+        let mut chunks = Vec::new();
+        let mut times = FxHashMap::default();
+        for (at, id) in series.iter().enumerate() {
+            if !segment.series.contains(*id) {
+                continue;
+            }
+            for entry in directory.chunks(*id) {
+                let Some(column) = directory.times.get(entry.times as usize) else {
+                    continue;
+                };
+                let span = chunk_times(column, entry);
+                let outside = span.first().is_none_or(|t| *t > end_ms)
+                    || span.last().is_none_or(|t| *t <= start_ms);
+                if !outside {
+                    chunks.push((at as u32, *entry));
+                    times.entry(entry.times).or_insert_with(|| column.clone());
+                }
+            }
+        }
+        (!chunks.is_empty()).then(|| Self {
+            segment: segment.id,
+            day: day.clone(),
+            chunks,
+            next: 0,
+            times,
+            page: None,
+        })
+    }
+
+    /// Appends the samples of the series at a place of the run, whatever their time.
+    fn read(&mut self, at: u32, shared: &Shared, out: &mut Samples) -> Result<(), StoreError> {
+        while let Some((_, entry)) = self.chunks.get(self.next).filter(|(of, _)| *of == at) {
+            let entry = *entry;
+            self.next += 1;
+            if self
+                .page
+                .as_ref()
+                .is_none_or(|(page, _)| *page != entry.page)
+            {
+                match self.day.read_page(self.segment, entry.page) {
+                    Ok(page) => self.page = Some((entry.page, page)),
+                    // Retention was faster than the reader: these samples are no more.
+                    Err(_) if self.day.is_dropped() => continue,
+                    Err(error) => {
+                        shared.metrics.damaged.inc();
+                        return Err(error);
+                    }
+                }
+                shared.metrics.pages_read.inc();
+            }
+            let page = self.page.as_ref().map(|(_, page)| page.as_slice());
+            let chunk = page.and_then(|page| page.get(entry.offset as usize..));
+            let times = self.times.get(&entry.times).map(|c| chunk_times(c, &entry));
+            let (Some(chunk), Some(times)) = (chunk, times) else {
+                return Err(self.damaged(&entry, CodecError::Truncated));
+            };
+            codec::decode(chunk, times.len(), &mut out.values)
+                .map_err(|error| self.damaged(&entry, error))?;
+            out.timestamps_ms.extend_from_slice(times);
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, entry: &Entry, error: CodecError) -> StoreError {
+        StoreError::Damaged(format!(
+            "segment {} page {} offset {}: {error}",
+            self.segment, entry.page, entry.offset
+        ))
+    }
+}
+
+fn chunk_times<'a>(column: &'a [i64], entry: &Entry) -> &'a [i64] {
+    let start = entry.start as usize;
+    column
+        .get(start..start + entry.count as usize)
+        .unwrap_or_default()
+}
+
+/// One run of a selection.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    shared: Arc<Shared>,
+    series: Vec<SeriesId>,
+    at: usize,
+    segments: Vec<SegmentPart>,
+    snapshot: Arc<Snapshot>,
+    /// Place of the series in the run, and where it lives in the head; ascending.
+    places: Vec<(u32, Place)>,
+    next_place: usize,
+    range_ms: (i64, i64),
+}
+
+impl Cursor {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        series: Vec<SeriesId>,
+        segments: Vec<SegmentPart>,
+        snapshot: Arc<Snapshot>,
+        places: Vec<(u32, Place)>,
+        range_ms: (i64, i64),
+    ) -> Self {
+        Self {
+            shared,
+            series,
+            at: 0,
+            segments,
+            snapshot,
+            places,
+            next_place: 0,
+            range_ms,
+        }
+    }
+
+    fn read_window(
+        window: &WindowData,
+        slot: u32,
+        samples: &mut Samples,
+    ) -> Result<(), StoreError> {
+        let Some(column) = window.column(slot) else {
+            return Ok(());
+        };
+        window.read(column, samples).map_err(|error| {
+            StoreError::Damaged(format!("head of window {}: {error}", window.start_ms()))
+        })
+    }
+
+    fn read_head(&mut self, at: u32, samples: &mut Samples) -> Result<(), StoreError> {
+        while let Some((_, place)) = self.places.get(self.next_place).filter(|(of, _)| *of == at) {
+            self.next_place += 1;
+            for frozen in &self.snapshot.frozen {
+                if let Some(window) = frozen.parts.get(&place.target) {
+                    Self::read_window(window, place.slot, samples)?;
+                }
+            }
+            let open = self.snapshot.open.get(&place.target);
+            for window in open.map(Vec::as_slice).unwrap_or_default() {
+                Self::read_window(window, place.slot, samples)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SeriesCursor for Cursor {
+    fn next_series(&mut self, samples: &mut Samples) -> Result<Option<Labels>, StoreError> {
+        while let Some(series) = self.series.get(self.at).copied() {
+            let at = self.at as u32;
+            self.at += 1;
+            samples.clear();
+            for segment in &mut self.segments {
+                segment.read(at, &self.shared, samples)?;
+            }
+            self.read_head(at, samples)?;
+            sort_tail(samples, 0);
+            let (start_ms, end_ms) = self.range_ms;
+            trim_tail(samples, 0, start_ms, end_ms);
+            if samples.is_empty() {
+                continue;
+            }
+            let labels = self.shared.index.read().labels(series);
+            // No labels: the series has left the index because retention dropped all it had.
+            if !labels.is_empty() {
+                return Ok(Some(labels));
+            }
+        }
+        samples.clear();
+        Ok(None)
+    }
+}
