@@ -13,27 +13,27 @@
 //! Knows nothing about other files: which are open, whose turn it is and who was renamed is
 //! decided in `files`.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use model::{Checkpoint, Labels, LogSourceState, StreamId};
-use rustix::fs::OFlags;
+use model::{Checkpoint, Labels, LogSourceState};
 use tracing::info;
 
 use crate::checkpoint::{self, State};
 use crate::config::Config;
 use crate::decode::{Decoder, Record, When};
-use crate::formats::Output;
+use crate::disk::{modified_ns, open_file, read_fully, read_head};
 use crate::identity::{HEAD_BYTES_MAX, Head, Inode};
 use crate::lines::{Line, Splitter};
 use crate::metrics::Metrics;
 use crate::outlet::{Outlet, Stopped};
 use crate::probe;
 use crate::status::Status;
+use crate::streams::Streams;
 
 /// How much of one file is read before the next file has its turn.
 pub(crate) const CHUNK_BYTES: usize = 256 << 10;
@@ -70,52 +70,6 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) buffer: &'a mut Vec<u8>,
     /// Nanoseconds since 1970-01-01 UTC.
     pub(crate) now_ns: i64,
-}
-
-/// A stream of a file, once the store was asked for it. `Refused`: its lines are dropped.
-#[derive(Debug, Clone, Copy)]
-enum Stream {
-    NotOpened,
-    Open(StreamId),
-    Refused,
-}
-
-/// The streams of a file: without output, stdout, stderr.
-#[derive(Debug)]
-struct Streams {
-    labels: Labels,
-    opened: [Stream; 3],
-}
-
-impl Streams {
-    fn give(&mut self, record: Record<'_>, outlet: &mut Outlet) -> Result<(), Stopped> {
-        let slot = record.output.map_or(0, |output| 1 + output as usize);
-        if matches!(self.opened[slot], Stream::NotOpened) {
-            let labels = self.labels_of(record.output);
-            self.opened[slot] = match outlet.open_stream(&labels)? {
-                Some(stream) => Stream::Open(stream),
-                None => Stream::Refused,
-            };
-        }
-        match self.opened[slot] {
-            Stream::Open(stream) => {
-                outlet.line(stream, record.time_ns, record.level, record.text);
-            }
-            Stream::NotOpened | Stream::Refused => outlet.drop_line(),
-        }
-        Ok(())
-    }
-
-    fn labels_of(&self, output: Option<Output>) -> Labels {
-        match output {
-            Some(output) => {
-                let mut labels = self.labels.to_builder();
-                labels.set("stream", output.as_str());
-                labels.build()
-            }
-            None => self.labels.clone(),
-        }
-    }
 }
 
 /// A file that is followed.
@@ -183,10 +137,7 @@ impl Follow {
                 state.path.to_string_lossy().into_owned(),
                 labels.clone(),
             )),
-            streams: Streams {
-                labels,
-                opened: [Stream::NotOpened; 3],
-            },
+            streams: Streams::new(labels),
             probed: true,
             refused: None,
             told: Some((state.offset, state.pending)),
@@ -475,56 +426,6 @@ impl Follow {
         });
         self.note_size(size);
     }
-}
-
-/// When a file was last written, nanoseconds since 1970-01-01 UTC.
-pub(crate) fn modified_ns(metadata: &Metadata) -> i64 {
-    metadata
-        .mtime()
-        .saturating_mul(1_000_000_000)
-        .saturating_add(metadata.mtime_nsec())
-}
-
-/// Opens for reading. Not blocking, in case that the path has become a named pipe.
-fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlags::NONBLOCK.bits() as i32)
-        .open(path)
-}
-
-/// The first bytes of the file at a path.
-pub(crate) fn read_head(path: &Path) -> io::Result<Vec<u8>> {
-    let mut start = vec![0; HEAD_BYTES_MAX];
-    let bytes = read_fully(&open_file(path)?, &mut start)?;
-    start.truncate(bytes);
-    Ok(start)
-}
-
-/// Reads from the file's beginning until the buffer is full or the file ends.
-fn read_fully(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
-}
-
-/// Where the last whole line of a file ends, looked for in its last chunk.
-pub(crate) fn last_line_end(path: &Path) -> io::Result<u64> {
-    let file = open_file(path)?;
-    let size = file.metadata()?.len();
-    let from = size.saturating_sub(CHUNK_BYTES as u64);
-    let mut tail = vec![0; (size - from) as usize];
-    let read = file.read_at(&mut tail, from)?;
-    tail.truncate(read);
-    let last = memchr::memrchr(b'\n', &tail);
-    Ok(last.map_or(size, |at| from + at as u64 + 1))
 }
 
 /// What failed and what to do, in a sentence.

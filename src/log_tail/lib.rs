@@ -16,6 +16,7 @@ mod checkpoint;
 mod civil;
 mod config;
 mod decode;
+mod disk;
 mod files;
 mod find;
 mod follow;
@@ -31,8 +32,10 @@ mod siblings;
 mod status;
 #[cfg(test)]
 mod stories;
+mod streams;
 mod tail;
 mod time_detect;
+mod time_scan;
 mod watch;
 
 pub use config::{Config, Error, Places, Start};

@@ -7,7 +7,7 @@ use std::path::Path;
 use tracing::warn;
 
 use crate::checkpoint::{self, State};
-use crate::follow::read_head;
+use crate::disk::read_head;
 use crate::identity::Inode;
 use crate::metrics::Metrics;
 

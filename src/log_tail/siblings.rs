@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::disk::{modified_ns, read_head};
 use crate::find::names;
-use crate::follow::{modified_ns, read_head};
 use crate::identity::{Head, Inode};
 
 /// The store commits lines this long after they came at the latest, with a margin: a file that was

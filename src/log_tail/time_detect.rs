@@ -9,13 +9,14 @@
 //! - klog: `I0102 03:04:05.678901` (no year)
 //! - Apache and nginx access logs: `[02/Jan/2024:03:04:05 +0100]`; Apache error logs:
 //!   `[Tue Jan 02 03:04:05.678 2024]`; Redis: `02 Jan 2024 03:04:05.678`
-//! - log4j's short form: `24/01/02 03:04:05`
+//! - log4j's short form: `24/01/02 03:04:05`; Android: `01-02 03:04:05.678` (no year)
 //! - seconds, milliseconds, microseconds or nanoseconds since 1970
 //!
 //! A time without a year gets the latest year that does not put it after the newest time that is
 //! possible; a time without a zone is in the configured one.
 
 use crate::civil::{Civil, DAY_S, SECOND_NS, Zone, year_of};
+use crate::time_scan::{Scan, decimal, fraction_value};
 
 /// How far into a line a time is looked for.
 const SEARCH_BYTES_MAX: usize = 96;
@@ -127,6 +128,7 @@ fn at_start(line: &[u8], at: usize, context: &mut Context<'_>) -> Option<Stamp> 
             .or_else(|| access_log(line, at))
             .or_else(|| day_month_year(line, at, context))
             .or_else(|| short_year(line, at, context))
+            .or_else(|| logcat(line, at, context))
             .or_else(|| leading_epoch(line, at));
     }
     if first.is_ascii_uppercase() {
@@ -148,9 +150,11 @@ fn dashed(line: &[u8], at: usize, context: &mut Context<'_>) -> Option<Stamp> {
     let mut scan = Scan { text: line, at };
     let mut civil = scan.date(separator)?;
     scan.one_of(b"T t_")?;
+    // apt writes two spaces.
+    scan.expect(b' ');
     scan.clock(&mut civil)?;
     Some(Stamp {
-        time_ns: scan.zoned_or_local(&civil, context)?,
+        time_ns: zoned_or_local(&mut scan, &civil, context)?,
         end: scan.at,
     })
 }
@@ -170,6 +174,23 @@ fn short_year(line: &[u8], at: usize, context: &mut Context<'_>) -> Option<Stamp
     scan.clock(&mut civil)?;
     Some(Stamp {
         time_ns: local(&civil, context)?,
+        end: scan.at,
+    })
+}
+
+/// `01-02 03:04:05.678`.
+fn logcat(line: &[u8], at: usize, context: &mut Context<'_>) -> Option<Stamp> {
+    let mut scan = Scan { text: line, at };
+    let mut civil = Civil {
+        month: scan.digits(2)?,
+        ..Civil::default()
+    };
+    scan.expect(b'-')?;
+    civil.day = scan.digits(2)?;
+    scan.expect(b' ')?;
+    scan.clock(&mut civil)?;
+    Some(Stamp {
+        time_ns: without_year(civil, context)?,
         end: scan.at,
     })
 }
@@ -215,7 +236,7 @@ fn day_month_year(line: &[u8], at: usize, context: &mut Context<'_>) -> Option<S
     scan.expect(b' ')?;
     scan.clock(&mut civil)?;
     Some(Stamp {
-        time_ns: scan.zoned_or_local(&civil, context)?,
+        time_ns: zoned_or_local(&mut scan, &civil, context)?,
         end: scan.at,
     })
 }
@@ -312,6 +333,33 @@ fn after_priority(line: &[u8]) -> Option<usize> {
     })
 }
 
+/// The time in the zone written behind it (directly, behind a space with four digits, or as
+/// `UTC`), else in the configured one.
+fn zoned_or_local(scan: &mut Scan<'_>, civil: &Civil, context: &mut Context<'_>) -> Option<i64> {
+    if let Some(offset_s) = scan.zone() {
+        return in_zone(civil, offset_s);
+    }
+    let rest = scan.text.get(scan.at..).unwrap_or_default();
+    if rest.starts_with(b" UTC") || rest.starts_with(b" GMT") {
+        scan.at += 4;
+        return in_zone(civil, 0);
+    }
+    if let [b' ', b'+' | b'-', digits @ ..] = rest
+        && digits
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count()
+            == 4
+    {
+        scan.at += 1;
+        if let Some(offset_s) = scan.zone() {
+            return in_zone(civil, offset_s);
+        }
+        scan.at -= 1;
+    }
+    local(civil, context)
+}
+
 fn in_zone(civil: &Civil, offset_s: i64) -> Option<i64> {
     (civil.utc_seconds()? - offset_s)
         .checked_mul(SECOND_NS)?
@@ -331,166 +379,6 @@ fn without_year(mut civil: Civil, context: &mut Context<'_>) -> Option<i64> {
     (newest_year - 8..=newest_year).rev().find_map(|year| {
         civil.year = year;
         local(&civil, context).filter(|time_ns| *time_ns <= newest_ns)
-    })
-}
-
-/// Reads a written time byte by byte; every step says `None` where the text is another.
-struct Scan<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
-impl Scan<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
-    }
-
-    fn expect(&mut self, byte: u8) -> Option<()> {
-        (self.peek()? == byte).then(|| self.at += 1)
-    }
-
-    fn one_of(&mut self, bytes: &[u8]) -> Option<()> {
-        bytes.contains(&self.peek()?).then(|| self.at += 1)
-    }
-
-    /// Exactly so many digits.
-    fn digits(&mut self, count: usize) -> Option<i64> {
-        let value = decimal(self.text.get(self.at..self.at + count)?)?;
-        self.at += count;
-        Some(value)
-    }
-
-    fn date(&mut self, separator: u8) -> Option<Civil> {
-        let year = self.digits(4)?;
-        self.expect(separator)?;
-        let month = self.digits(2)?;
-        self.expect(separator)?;
-        let day = self.digits(2)?;
-        Some(Civil {
-            year,
-            month,
-            day,
-            ..Civil::default()
-        })
-    }
-
-    fn month(&mut self) -> Option<i64> {
-        let month = match self.text.get(self.at..self.at + 3)? {
-            b"Jan" => 1,
-            b"Feb" => 2,
-            b"Mar" => 3,
-            b"Apr" => 4,
-            b"May" => 5,
-            b"Jun" => 6,
-            b"Jul" => 7,
-            b"Aug" => 8,
-            b"Sep" => 9,
-            b"Oct" => 10,
-            b"Nov" => 11,
-            b"Dec" => 12,
-            _ => return None,
-        };
-        self.at += 3;
-        Some(month)
-    }
-
-    /// `03:04:05` with a fraction behind a point or a comma, of any length.
-    fn clock(&mut self, civil: &mut Civil) -> Option<()> {
-        civil.hour = self.digits(2)?;
-        self.expect(b':')?;
-        civil.minute = self.digits(2)?;
-        self.expect(b':')?;
-        civil.second = self.digits(2)?;
-        if matches!(self.peek(), Some(b'.' | b',')) {
-            let rest = &self.text[self.at + 1..];
-            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            if digits > 0 {
-                civil.nanos = fraction_value(&rest[..digits], 9);
-                self.at += 1 + digits;
-            }
-        }
-        // Five digits in a row are no seconds but a misread number.
-        self.peek()
-            .is_none_or(|byte| !byte.is_ascii_digit())
-            .then_some(())
-    }
-
-    /// `Z`, `+01:00`, `+0100` or `+01`: seconds east of Greenwich.
-    fn zone(&mut self) -> Option<i64> {
-        let sign = match self.peek()? {
-            b'Z' | b'z' => {
-                self.at += 1;
-                return Some(0);
-            }
-            b'+' => 1,
-            b'-' => -1,
-            _ => return None,
-        };
-        let start = self.at;
-        self.at += 1;
-        let hours = self.digits(2);
-        let colon = self.expect(b':').is_some();
-        let minutes = self.digits(2);
-        let ends = self.peek().is_none_or(|byte| !byte.is_ascii_alphanumeric());
-        match (hours, minutes) {
-            (Some(hours), minutes)
-                if hours <= 18
-                    && minutes.unwrap_or(0) < 60
-                    && ends
-                    && (!colon || minutes.is_some()) =>
-            {
-                Some(sign * (hours * 3600 + minutes.unwrap_or(0) * 60))
-            }
-            _ => {
-                self.at = start;
-                None
-            }
-        }
-    }
-
-    /// The time in the zone written behind it (directly, behind a space with four digits, or as
-    /// `UTC`), else in the configured one.
-    fn zoned_or_local(&mut self, civil: &Civil, context: &mut Context<'_>) -> Option<i64> {
-        if let Some(offset_s) = self.zone() {
-            return in_zone(civil, offset_s);
-        }
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        if rest.starts_with(b" UTC") || rest.starts_with(b" GMT") {
-            self.at += 4;
-            return in_zone(civil, 0);
-        }
-        if let [b' ', b'+' | b'-', digits @ ..] = rest
-            && digits
-                .iter()
-                .take_while(|byte| byte.is_ascii_digit())
-                .count()
-                == 4
-        {
-            self.at += 1;
-            if let Some(offset_s) = self.zone() {
-                return in_zone(civil, offset_s);
-            }
-            self.at -= 1;
-        }
-        local(civil, context)
-    }
-}
-
-/// Digits only, at most 19 of them.
-fn decimal(digits: &[u8]) -> Option<i64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0i64, |value, byte| {
-        let digit = byte.is_ascii_digit().then(|| i64::from(byte - b'0'))?;
-        value.checked_mul(10)?.checked_add(digit)
-    })
-}
-
-/// The digits behind a point, scaled to `places`; further ones are cut off.
-fn fraction_value(digits: &[u8], places: usize) -> i64 {
-    (0..places).fold(0, |value, place| {
-        value * 10 + digits.get(place).map_or(0, |byte| i64::from(byte - b'0'))
     })
 }
 
@@ -572,6 +460,11 @@ mod tests {
             "2024-01-02T03:04:05.678Z",
         );
         check("17/06/09 20:10:40 INFO x.Y: z", "2017-06-09T20:10:40Z");
+        check(
+            "01-02 03:04:05.678  1702  2395 D x",
+            "2024-01-02T03:04:05.678Z",
+        );
+        check("Start-Date: 2024-01-02  03:04:05", "2024-01-02T03:04:05Z");
         check("1704164645 x", "2024-01-02T03:04:05Z");
         check("1704164645.5 x", "2024-01-02T03:04:05.5Z");
         check("1704164645678 x", "2024-01-02T03:04:05.678Z");

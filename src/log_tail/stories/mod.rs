@@ -225,8 +225,6 @@ impl World {
         };
         files.look(now).expect("not stopped");
         while files.round(now).expect("not stopped") {}
-        // A file that waited for another one has its turn now.
-        files.round(now).expect("not stopped");
     }
 
     /// Lets time pass.
