@@ -253,3 +253,100 @@ fn label(name: &str, value: &str) -> Label {
         value: value.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alert_rules::{ActiveAlert, RuleKind, RuleSnapshot};
+    use log_query::LogStoreStats;
+    use model::Labels;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        Labels::from_pairs(pairs.iter().copied())
+    }
+
+    fn group(expression: &str, alerts: &[(AlertState, &str, i64)]) -> GroupSnapshot {
+        let alerts = alerts
+            .iter()
+            .map(|(state, severity, since_ms)| ActiveAlert {
+                labels: labels(&[("job", "nas"), ("instance", "a:1"), ("severity", severity)]),
+                annotations: Labels::empty(),
+                state: *state,
+                active_at_ms: *since_ms,
+                fired_at_ms: None,
+                value: 1.0,
+            });
+        let rule = RuleSnapshot {
+            name: "Rule".to_owned(),
+            expression: expression.to_owned(),
+            labels: Labels::empty(),
+            kind: RuleKind::Alerting {
+                for_ms: 0,
+                keep_firing_for_ms: 0,
+                annotations: Labels::empty(),
+                alerts: alerts.collect(),
+            },
+            health: RuleHealth::Ok,
+            last_error: String::new(),
+            last_evaluation_ms: 0,
+            evaluation_duration_s: 0.0,
+        };
+        GroupSnapshot {
+            name: "group".to_owned(),
+            file: "file".to_owned(),
+            interval_ms: 15_000,
+            rules: vec![rule],
+            last_evaluation_ms: 0,
+            evaluation_duration_s: 0.0,
+        }
+    }
+
+    fn found(groups: &[GroupSnapshot], targets: &[ScrapeTarget]) -> Vec<Problem> {
+        let report = StatusReport::default();
+        let disk = Disk::new(&report, &LogStoreStats::default(), 0);
+        problems(&Evidence {
+            groups,
+            targets,
+            sources: &[],
+            report: &report,
+            disk: &disk,
+        })
+    }
+
+    #[test]
+    fn the_worst_comes_first_and_among_equals_the_oldest() {
+        let firing = AlertState::Firing;
+        let groups = [group(
+            "load > 1",
+            &[
+                (AlertState::Pending, "critical", 1),
+                (firing, "warning", 20),
+                (firing, "info", 2),
+                (firing, "warning", 10),
+                (firing, "critical", 30),
+            ],
+        )];
+        let order: Vec<i64> = found(&groups, &[]).iter().map(|p| p.since_ms).collect();
+        assert_eq!(order, [30, 10, 20, 1, 2]);
+    }
+
+    #[test]
+    fn a_target_that_an_alert_tells_of_is_told_once() {
+        let target = ScrapeTarget {
+            scrape_pool: "nas".to_owned(),
+            labels: labels(&[("job", "nas"), ("instance", "a:1")]),
+            health: Health::Down,
+            last_error: "connection refused".to_owned(),
+            ..ScrapeTarget::default()
+        };
+        let titles = |groups: &[GroupSnapshot]| -> Vec<String> {
+            let problems = found(groups, std::slice::from_ref(&target));
+            problems.into_iter().map(|problem| problem.title).collect()
+        };
+        let firing = [(AlertState::Firing, "warning", 1)];
+        assert_eq!(titles(&[group("up == 0", &firing)]), ["Rule"]);
+        let both = titles(&[group("load > 1", &firing)]);
+        assert_eq!(both, ["Rule", "nas cannot be scraped"]);
+        assert_eq!(titles(&[]), ["nas cannot be scraped"]);
+    }
+}
