@@ -1,0 +1,62 @@
+//! Pressure stall information: /proc/pressure.
+
+use crate::HostCollector;
+use crate::files::CollectError;
+use crate::text::Page;
+
+/// Resource, whose stall, metric, help.
+const FAMILIES: [(&str, &str, &str, &str); 6] = [
+    (
+        "cpu",
+        "some",
+        "node_pressure_cpu_waiting_seconds_total",
+        "Total time in seconds that processes have waited for CPU time",
+    ),
+    (
+        "io",
+        "some",
+        "node_pressure_io_waiting_seconds_total",
+        "Total time in seconds that processes have waited due to IO congestion",
+    ),
+    (
+        "io",
+        "full",
+        "node_pressure_io_stalled_seconds_total",
+        "Total time in seconds no process could make progress due to IO congestion",
+    ),
+    (
+        "memory",
+        "some",
+        "node_pressure_memory_waiting_seconds_total",
+        "Total time in seconds that processes have waited for memory",
+    ),
+    (
+        "memory",
+        "full",
+        "node_pressure_memory_stalled_seconds_total",
+        "Total time in seconds no process could make progress due to memory congestion",
+    ),
+    (
+        "irq",
+        "full",
+        "node_pressure_irq_stalled_seconds_total",
+        "Total time in seconds no process could make progress due to IRQ congestion",
+    ),
+];
+
+pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), CollectError> {
+    for (resource, who, name, help) in FAMILIES {
+        let file = match host.files.proc(&format!("pressure/{resource}")) {
+            Ok(file) => file,
+            // Older kernels do not have it.
+            Err(_) if resource == "irq" => continue,
+            Err(error) => return Err(error),
+        };
+        // `some avg10=0.00 avg60=0.00 avg300=0.00 total=7238`, in microseconds.
+        let line = file.text.lines().find(|line| line.starts_with(who));
+        let total = line.and_then(|line| line.rsplit_once("total="));
+        let micros = file.number(total.map(|(_, total)| total.trim()))?;
+        page.counter(name, help, micros / 1e6);
+    }
+    Ok(())
+}
