@@ -1,0 +1,341 @@
+//! Reads one sample line exactly: its name and labels, its value and timestamp. The slow path: a
+//! line comes here when it is seen for the first time.
+//!
+//! A line is `key value [timestamp] [# exemplar]`, and a key is `name`, `name{label="value",…}` or
+//! `{"name in quotes", label="value",…}`. Label names may be quoted too (UTF-8 names).
+
+use std::borrow::Cow;
+
+use model::METRIC_NAME;
+
+use super::{Format, excerpt, number};
+
+/// Name and value of a label as a page writes it, escapes resolved.
+pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// Finds where the key of a sample line ends, without looking closely at what it holds.
+pub(crate) fn key_end(line: &[u8]) -> Result<usize, String> {
+    let name_end = memchr::memchr3(b'{', b' ', b'\t', line).unwrap_or(line.len());
+    let rest = &line[name_end..];
+    let blanks = rest.len() - skip_blanks(rest).len();
+    // The text format allows blanks between a name and its braces.
+    if rest.get(blanks) != Some(&b'{') {
+        return Ok(name_end);
+    }
+    let mut at = name_end + blanks + 1;
+    loop {
+        let tail = line.get(at..).unwrap_or_default();
+        let Some(next) = memchr::memchr2(b'"', b'}', tail) else {
+            return Err("labels are not closed by } on this line".to_owned());
+        };
+        at += next + 1;
+        if tail[next] == b'}' {
+            return Ok(at);
+        }
+        at += quoted_end(&line[at..])? + 1;
+    }
+}
+
+/// Where the quote is that ends a text which began before `bytes`.
+fn quoted_end(bytes: &[u8]) -> Result<usize, String> {
+    let mut at = 0;
+    while let Some(next) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
+        at += next;
+        if bytes[at] == b'"' {
+            return Ok(at);
+        }
+        at += 2;
+    }
+    Err("a quoted text is not closed on this line".to_owned())
+}
+
+/// Reads a key into pairs, the metric's name first as `__name__`.
+pub(crate) fn read_key(key: &[u8]) -> Result<Vec<Pair<'_>>, String> {
+    let key = std::str::from_utf8(key).map_err(|_| format!("not UTF-8: {}", excerpt(key)))?;
+    let mut pairs = Vec::new();
+    let name_len = key
+        .bytes()
+        .take_while(|b| is_name_byte(*b) || *b == b':')
+        .count();
+    let (name, rest) = key.split_at(name_len);
+    if !name.is_empty() {
+        if name.as_bytes()[0].is_ascii_digit() {
+            return Err(format!(
+                "a metric name cannot begin with a digit: {}",
+                excerpt(key.as_bytes())
+            ));
+        }
+        pairs.push((Cow::Borrowed(METRIC_NAME), Cow::Borrowed(name)));
+    }
+    let rest = rest.trim_start_matches([' ', '\t']);
+    if !rest.is_empty() {
+        let Some(inner) = rest.strip_prefix('{').and_then(|r| r.strip_suffix('}')) else {
+            return Err(format!(
+                "a metric name is expected, not {}",
+                excerpt(key.as_bytes())
+            ));
+        };
+        read_labels(inner, &mut pairs)?;
+    }
+    match pairs.first() {
+        Some((first, name)) if first == METRIC_NAME && !name.is_empty() => {}
+        _ => return Err(format!("no metric name: {}", excerpt(key.as_bytes()))),
+    }
+    let mut names: Vec<&str> = pairs.iter().map(|(name, _)| &**name).collect();
+    names.sort_unstable();
+    if let Some([twice, _]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(format!("label {twice:?} is there twice"));
+    }
+    Ok(pairs)
+}
+
+/// Reads what stands between braces: `a="b", "c d"="e"`, and `"the name"` once.
+fn read_labels<'a>(mut rest: &'a str, pairs: &mut Vec<Pair<'a>>) -> Result<(), String> {
+    loop {
+        rest = rest.trim_start_matches([' ', '\t']);
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let (name, quoted, tail) = read_name(rest)?;
+        rest = tail.trim_start_matches([' ', '\t']);
+        if let Some(tail) = rest.strip_prefix('=') {
+            let tail = tail.trim_start_matches([' ', '\t']);
+            let Some(tail) = tail.strip_prefix('"') else {
+                return Err(format!(
+                    "label {name:?} needs a value in quotes, not {}",
+                    excerpt(tail.as_bytes())
+                ));
+            };
+            let end = quoted_end(tail.as_bytes())?;
+            pairs.push((name, unescape(&tail[..end])));
+            rest = &tail[end + 1..];
+        } else if quoted && pairs.is_empty() {
+            pairs.push((Cow::Borrowed(METRIC_NAME), name));
+        } else {
+            return Err(format!(
+                "= is expected after label {name:?}, not {}",
+                excerpt(rest.as_bytes())
+            ));
+        }
+        rest = rest.trim_start_matches([' ', '\t']);
+        match rest.strip_prefix(',') {
+            Some(tail) => rest = tail,
+            None if rest.is_empty() => return Ok(()),
+            None => {
+                return Err(format!(
+                    ", or }} is expected after a label, not {}",
+                    excerpt(rest.as_bytes())
+                ));
+            }
+        }
+    }
+}
+
+/// Reads a label name, bare or quoted, and says which; returns what follows.
+fn read_name(text: &str) -> Result<(Cow<'_, str>, bool, &str), String> {
+    if let Some(tail) = text.strip_prefix('"') {
+        let end = quoted_end(tail.as_bytes())?;
+        let name = unescape(&tail[..end]);
+        if name.is_empty() {
+            return Err("an empty name".to_owned());
+        }
+        return Ok((name, true, &tail[end + 1..]));
+    }
+    let len = text.bytes().take_while(|b| is_name_byte(*b)).count();
+    if len == 0 || text.as_bytes()[0].is_ascii_digit() {
+        return Err(format!(
+            "a label name is expected, not {}",
+            excerpt(text.as_bytes())
+        ));
+    }
+    Ok((Cow::Borrowed(&text[..len]), false, &text[len..]))
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Resolves `\\`, `\"` and `\n`; other backslashes stay, as in Prometheus.
+pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('n') => out.push('\n'),
+            Some(c @ ('\\' | '"')) => out.push(c),
+            Some(other) => out.extend(['\\', other]),
+            None => out.push('\\'),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Reads what follows a key: value, timestamp (as milliseconds), exemplar (checked, not kept).
+pub(crate) fn read_tail(tail: &[u8], format: Format) -> Result<(f64, Option<i64>), String> {
+    let (word, rest) = next_word(tail);
+    if word.is_empty() {
+        return Err("no value".to_owned());
+    }
+    let value = number::value(word).ok_or_else(|| format!("{} is not a number", excerpt(word)))?;
+    let (word, after) = next_word(rest);
+    if word.is_empty() {
+        return Ok((value, None));
+    }
+    let mut timestamp = None;
+    let mut rest = rest;
+    if word != b"#" {
+        let read = match format {
+            Format::Text => number::timestamp_ms(word),
+            Format::OpenMetrics => number::timestamp_s(word),
+        };
+        timestamp = Some(read.ok_or_else(|| format!("{} is not a timestamp", excerpt(word)))?);
+        rest = after;
+    }
+    let rest = skip_blanks(rest);
+    match (rest.first(), format) {
+        (None, _) => {}
+        (Some(b'#'), Format::OpenMetrics) => check_exemplar(skip_blanks(&rest[1..]))?,
+        _ => {
+            return Err(format!(
+                "the line should end after the value, not go on with {}",
+                excerpt(rest)
+            ));
+        }
+    }
+    Ok((value, timestamp))
+}
+
+/// An exemplar is `{labels} value [timestamp]`. We keep none, but a page that breaks here is not
+/// the page that the target meant to send.
+fn check_exemplar(exemplar: &[u8]) -> Result<(), String> {
+    let bad = |why: String| format!("bad exemplar: {why}");
+    if exemplar.first() != Some(&b'{') {
+        return Err(bad(format!("{{ is expected, not {}", excerpt(exemplar))));
+    }
+    let end = key_end(exemplar).map_err(bad)?;
+    let inner = std::str::from_utf8(&exemplar[1..end - 1])
+        .map_err(|_| bad(format!("not UTF-8: {}", excerpt(exemplar))))?;
+    read_labels(inner, &mut Vec::new()).map_err(bad)?;
+    let (word, rest) = next_word(&exemplar[end..]);
+    number::value(word).ok_or_else(|| bad(format!("{} is not a number", excerpt(word))))?;
+    let (word, rest) = next_word(rest);
+    if !word.is_empty() && (number::timestamp_s(word).is_none() || !skip_blanks(rest).is_empty()) {
+        return Err(bad(format!("{} is not a timestamp", excerpt(word))));
+    }
+    Ok(())
+}
+
+fn skip_blanks(bytes: &[u8]) -> &[u8] {
+    let blanks = bytes
+        .iter()
+        .take_while(|b| matches!(b, b' ' | b'\t'))
+        .count();
+    &bytes[blanks..]
+}
+
+/// The next word and what follows it; an empty word at the end.
+fn next_word(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let bytes = skip_blanks(bytes);
+    let end = memchr::memchr2(b' ', b'\t', bytes).unwrap_or(bytes.len());
+    bytes.split_at(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> Result<String, String> {
+        let end = key_end(text.as_bytes())?;
+        let pairs = read_key(&text.as_bytes()[..end])?;
+        Ok(pairs
+            .iter()
+            .map(|(name, value)| format!("{name}={value:?}"))
+            .collect::<Vec<_>>()
+            .join(","))
+    }
+
+    #[test]
+    fn reads_keys() {
+        let check = |line: &str, expected: &str| {
+            assert_eq!(key(line).as_deref(), Ok(expected), "{line}");
+        };
+        check("up 1", r#"__name__="up""#);
+        check("a:b\t1", r#"__name__="a:b""#);
+        check(r#"x{a="b"} 1"#, r#"__name__="x",a="b""#);
+        check(r#"x { a = "b" , c="" ,} 1"#, r#"__name__="x",a="b",c="""#);
+        check("x{} 1", r#"__name__="x""#);
+        check(
+            r#"x{a="}\" \\ \n \d"} 1"#,
+            r#"__name__="x",a="}\" \\ \n \\d""#,
+        );
+        check(r#"{"my.name"} 1"#, r#"__name__="my.name""#);
+        check(
+            r#"{"my name",a="b","c.d"="e"} 1"#,
+            r#"__name__="my name",a="b",c.d="e""#,
+        );
+    }
+
+    #[test]
+    fn refuses_broken_keys_in_words() {
+        let check = |line: &str, expected: &str| {
+            let error = key(line).expect_err(line);
+            assert!(error.contains(expected), "{line}: {error}");
+        };
+        check("", "no metric name");
+        check("9x 1", "digit");
+        check("<html>", "a metric name is expected");
+        check("x{a=\"b\" 1", "not closed");
+        check("x{a=\"b} 1", "not closed");
+        check("x{a=b} 1", "needs a value in quotes");
+        check("x{a} 1", "= is expected");
+        check("x{\"y\"} 1", "= is expected");
+        check("x{a=\"1\" b=\"2\"} 1", ", or } is expected");
+        check("x{a=\"1\",a=\"2\"} 1", "twice");
+        check("x{__name__=\"y\"} 1", "twice");
+        check("{a=\"b\"} 1", "no metric name");
+        check("x{\"\"=\"b\"} 1", "an empty name");
+        assert!(
+            read_key(b"x{a=\"\xff\"}")
+                .expect_err("bytes")
+                .contains("UTF-8")
+        );
+    }
+
+    #[test]
+    fn reads_tails() {
+        let check = |tail: &str, format, expected: Result<(f64, Option<i64>), &str>| match (
+            read_tail(tail.as_bytes(), format),
+            expected,
+        ) {
+            (Ok(got), Ok(expected)) => assert_eq!(got, expected, "{tail}"),
+            (Err(got), Err(part)) => assert!(got.contains(part), "{tail}: {got}"),
+            (got, _) => panic!("{tail}: {got:?}"),
+        };
+        let (text, open) = (Format::Text, Format::OpenMetrics);
+        check(" 1", text, Ok((1.0, None)));
+        check(
+            "\t 1.5  1395066363000 ",
+            text,
+            Ok((1.5, Some(1_395_066_363_000))),
+        );
+        check(" 1 2.5", open, Ok((1.0, Some(2500))));
+        check(" 1 # {trace_id=\"a b\"} 0.67", open, Ok((1.0, None)));
+        check(" 1 3 # {} 0.67 1520879607.789", open, Ok((1.0, Some(3000))));
+        check("", text, Err("no value"));
+        check(" one", text, Err("\"one\" is not a number"));
+        check(" 1\r", text, Err("not a number"));
+        check(" 1 2.5", text, Err("not a timestamp"));
+        check(" 1 2 3", text, Err("should end after the value"));
+        check(" 1 # {a=\"b\"} 1", text, Err("should end after the value"));
+        check(" 1 # a", open, Err("bad exemplar"));
+        check(" 1 # {a=\"b\"}", open, Err("bad exemplar"));
+        check(" 1 # {a=\"b\"} 1 2 3", open, Err("bad exemplar"));
+    }
+}

@@ -1,0 +1,498 @@
+//! Relabelling: rules that change the labels of a target or a series, or drop it.
+//!
+//! The eleven actions of Prometheus with its semantics:
+//! <https://prometheus.io/docs/prometheus/latest/configuration/configuration/#relabel_config>.
+//! [`RelabelConfig`] is what was written, [`Relabeler`] what it means after checking.
+
+use model::LabelsBuilder;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use crate::md5::md5;
+
+/// One rule as written.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelabelConfig {
+    /// Labels whose values are joined to what the rule looks at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source_labels: Vec<String>,
+    /// Stands between the joined values. Default `;`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
+    /// Label that gets the result; may refer to groups (`$1`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_label: Option<String>,
+    /// What the joined values must match as a whole. Default `(.*)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regex: Option<String>,
+    /// Divisor of `hashmod`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modulus: Option<u64>,
+    /// What the label gets; may refer to groups. Default `$1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replacement: Option<String>,
+    /// What to do, in any case. Default `replace`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+}
+
+/// Checked rules, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Relabeler {
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug, Clone)]
+struct Rule {
+    action: Action,
+    source_labels: Vec<String>,
+    separator: String,
+    regex: Regex,
+    /// The regex is `(.*)`: no need to ask it.
+    matches_all: bool,
+    target_label: String,
+    replacement: String,
+    modulus: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Replace,
+    Keep,
+    Drop,
+    KeepEqual,
+    DropEqual,
+    HashMod,
+    LabelMap,
+    LabelDrop,
+    LabelKeep,
+    Lowercase,
+    Uppercase,
+}
+
+const ACTIONS: [(&str, Action); 11] = [
+    ("replace", Action::Replace),
+    ("keep", Action::Keep),
+    ("drop", Action::Drop),
+    ("keepequal", Action::KeepEqual),
+    ("dropequal", Action::DropEqual),
+    ("hashmod", Action::HashMod),
+    ("labelmap", Action::LabelMap),
+    ("labeldrop", Action::LabelDrop),
+    ("labelkeep", Action::LabelKeep),
+    ("lowercase", Action::Lowercase),
+    ("uppercase", Action::Uppercase),
+];
+
+const REGEX_DEFAULT: &str = "(.*)";
+
+impl Relabeler {
+    /// Checks rules. The error names the rule by its place (from 1) and says what is wrong.
+    pub fn new(configs: &[RelabelConfig]) -> Result<Self, String> {
+        let rules = configs
+            .iter()
+            .enumerate()
+            .map(|(i, config)| Rule::new(config).map_err(|why| format!("rule {}: {why}", i + 1)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { rules })
+    }
+
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// Applies all rules. Returns whether the labels are kept.
+    pub fn apply(&self, labels: &mut LabelsBuilder) -> bool {
+        self.rules.iter().all(|rule| rule.apply(labels))
+    }
+}
+
+impl Rule {
+    fn new(config: &RelabelConfig) -> Result<Self, String> {
+        let word = config.action.as_deref().unwrap_or("replace");
+        let action = ACTIONS
+            .iter()
+            .find(|(name, _)| word.eq_ignore_ascii_case(name))
+            .map(|(_, action)| *action)
+            .ok_or_else(|| format!("action {word:?} is unknown"))?;
+        check_fields(word, action, config)?;
+        let text = config.regex.as_deref().unwrap_or(REGEX_DEFAULT);
+        // Anchored, and a dot matches a line break too, as in Prometheus.
+        let regex = Regex::new(&format!("^(?s:{text})$"))
+            .map_err(|error| format!("regex {text:?}: {}", last_line(&error)))?;
+        Ok(Self {
+            action,
+            source_labels: config.source_labels.clone(),
+            separator: config.separator.clone().unwrap_or_else(|| ";".to_owned()),
+            regex,
+            matches_all: text == REGEX_DEFAULT,
+            target_label: config.target_label.clone().unwrap_or_default(),
+            replacement: config
+                .replacement
+                .clone()
+                .unwrap_or_else(|| "$1".to_owned()),
+            modulus: config.modulus.unwrap_or_default(),
+        })
+    }
+
+    fn apply(&self, labels: &mut LabelsBuilder) -> bool {
+        let value = self.source(labels);
+        match self.action {
+            Action::Keep => return self.matches(&value),
+            Action::Drop => return !self.matches(&value),
+            Action::KeepEqual => {
+                return labels.get(&self.target_label).unwrap_or_default() == value;
+            }
+            Action::DropEqual => {
+                return labels.get(&self.target_label).unwrap_or_default() != value;
+            }
+            Action::Replace => {
+                if let Some(target) = self.expand(&value, &self.target_label)
+                    && let Some(result) = self.expand(&value, &self.replacement)
+                    && !target.is_empty()
+                {
+                    labels.set(target, result);
+                }
+            }
+            Action::Lowercase => {
+                labels.set(&*self.target_label, value.to_lowercase());
+            }
+            Action::Uppercase => {
+                labels.set(&*self.target_label, value.to_uppercase());
+            }
+            Action::HashMod => {
+                let remainder = hash_of(&value)
+                    .checked_rem(self.modulus)
+                    .unwrap_or_default();
+                labels.set(&*self.target_label, remainder.to_string());
+            }
+            Action::LabelMap => {
+                for label in &labels.clone().build() {
+                    if let Some(name) = self.expand(&label.name, &self.replacement)
+                        && !name.is_empty()
+                    {
+                        labels.set(name, label.value.clone());
+                    }
+                }
+            }
+            Action::LabelDrop | Action::LabelKeep => {
+                let drop_matching = self.action == Action::LabelDrop;
+                for label in &labels.clone().build() {
+                    if self.matches(&label.name) == drop_matching {
+                        labels.remove(&label.name);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// The values that the rule looks at, joined.
+    fn source(&self, labels: &LabelsBuilder) -> String {
+        let values: Vec<&str> = self
+            .source_labels
+            .iter()
+            .map(|name| labels.get(name).unwrap_or_default())
+            .collect();
+        values.join(&self.separator)
+    }
+
+    fn matches(&self, value: &str) -> bool {
+        self.matches_all || self.regex.is_match(value)
+    }
+
+    /// Fills the groups of `value` into a template; `None` where the value does not match.
+    fn expand(&self, value: &str, template: &str) -> Option<String> {
+        if !template.contains('$') {
+            return self.matches(value).then(|| template.to_owned());
+        }
+        // The usual rule: no regex, and the whole value is wanted.
+        if self.matches_all && template == "$1" {
+            return Some(value.to_owned());
+        }
+        let mut out = String::new();
+        self.regex.captures(value)?.expand(template, &mut out);
+        Some(out)
+    }
+}
+
+/// What Prometheus asks of a rule's fields.
+fn check_fields(word: &str, action: Action, config: &RelabelConfig) -> Result<(), String> {
+    use Action as A;
+    let has_target = config.target_label.as_ref().is_some_and(|t| !t.is_empty());
+    let needs_target = matches!(
+        action,
+        A::Replace | A::HashMod | A::Lowercase | A::Uppercase | A::KeepEqual | A::DropEqual
+    );
+    if needs_target && !has_target {
+        return Err(format!("{word} needs a target_label"));
+    }
+    if action == A::HashMod && config.modulus.unwrap_or_default() == 0 {
+        return Err("hashmod needs a modulus above 0".to_owned());
+    }
+    let allowed: &[&str] = match action {
+        // Prometheus lets these carry settings that they do not use, and rules in the wild do.
+        A::Replace | A::HashMod | A::Keep | A::Drop | A::LabelMap => return Ok(()),
+        A::Lowercase | A::Uppercase => &[
+            "source_labels",
+            "target_label",
+            "separator",
+            "regex",
+            "modulus",
+        ],
+        A::KeepEqual | A::DropEqual => &["source_labels", "target_label"],
+        A::LabelDrop | A::LabelKeep => &["regex"],
+    };
+    // A field that repeats its default says nothing and is allowed.
+    let given = [
+        ("source_labels", !config.source_labels.is_empty()),
+        (
+            "separator",
+            config.separator.as_deref().is_some_and(|s| s != ";"),
+        ),
+        ("target_label", has_target),
+        (
+            "regex",
+            config.regex.as_deref().is_some_and(|r| r != REGEX_DEFAULT),
+        ),
+        ("modulus", config.modulus.unwrap_or_default() != 0),
+        (
+            "replacement",
+            config.replacement.as_deref().is_some_and(|r| r != "$1"),
+        ),
+    ];
+    match given
+        .iter()
+        .find(|(name, given)| *given && !allowed.contains(name))
+    {
+        Some((name, _)) => Err(format!("{word} does not take {name}")),
+        None => Ok(()),
+    }
+}
+
+/// The number that `hashmod` divides: the last eight bytes of the MD5, big-endian.
+fn hash_of(value: &str) -> u64 {
+    let digest = md5(value.as_bytes());
+    digest[8..]
+        .iter()
+        .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}
+
+/// Regex errors draw a picture over several lines; the last says in words what is wrong.
+fn last_line(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Labels;
+
+    use super::*;
+
+    fn rules(yaml: &str) -> Result<Relabeler, String> {
+        let configs: Vec<RelabelConfig> =
+            serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
+        Relabeler::new(&configs)
+    }
+
+    /// Applies rules to labels that are written `a=1 b=2`.
+    fn check(yaml: &str, labels: &str, expected: Option<&str>) {
+        let pairs = labels.split(' ').filter_map(|pair| pair.split_once('='));
+        let mut builder = Labels::from_pairs(pairs).to_builder();
+        let kept = rules(yaml).expect(yaml).apply(&mut builder);
+        let shown: Vec<String> = builder
+            .build()
+            .iter()
+            .map(|l| format!("{}={}", l.name, l.value))
+            .collect();
+        assert_eq!(kept.then(|| shown.join(" ")).as_deref(), expected, "{yaml}");
+    }
+
+    #[test]
+    fn replaces() {
+        let check = |yaml: &str, labels: &str, expected: &str| check(yaml, labels, Some(expected));
+        check("[{source_labels: [a], target_label: b}]", "a=x", "a=x b=x");
+        check(
+            "[{source_labels: [a], target_label: a, regex: '(.*):\\d+'}]",
+            "a=h:9",
+            "a=h",
+        );
+        // Anchored: a part does not match, and nothing happens.
+        check(
+            "[{source_labels: [a], target_label: d, regex: f}]",
+            "a=foo",
+            "a=foo",
+        );
+        check(
+            "[{source_labels: [a, b], target_label: d, regex: 'x;y', replacement: z}]",
+            "a=x b=y",
+            "a=x b=y d=z",
+        );
+        check(
+            "[{source_labels: [a, b], separator: '-', target_label: d}]",
+            "a=x b=y",
+            "a=x b=y d=x-y",
+        );
+        check(
+            "[{source_labels: [a], target_label: '${1}_t', regex: '(.).*', replacement: v}]",
+            "a=xyz",
+            "a=xyz x_t=v",
+        );
+        // An empty result removes the label; a constant needs no source.
+        check(
+            "[{source_labels: [none], target_label: a}]",
+            "a=x b=y",
+            "b=y",
+        );
+        check("[{target_label: a, replacement: k}]", "b=y", "a=k b=y");
+        // `$1x` is the group named 1x, which is not there.
+        check(
+            "[{source_labels: [a], target_label: d, replacement: '$1x'}]",
+            "a=v",
+            "a=v",
+        );
+        check(
+            "[{source_labels: [a], target_label: d, replacement: '${1}x$$'}]",
+            "a=v",
+            "a=v d=vx$",
+        );
+        check(
+            "[{source_labels: [a], target_label: d, regex: 'a(?P<n>.)c', replacement: '$n'}]",
+            "a=abc",
+            "a=abc d=b",
+        );
+        check(
+            "[{source_labels: [__address__], target_label: d, action: Replace}]",
+            "__address__=h",
+            "__address__=h d=h",
+        );
+    }
+
+    #[test]
+    fn keeps_and_drops() {
+        check(
+            "[{source_labels: [a], regex: 'x|y', action: keep}]",
+            "a=x",
+            Some("a=x"),
+        );
+        check(
+            "[{source_labels: [a], regex: 'x|y', action: keep}]",
+            "a=xy",
+            None,
+        );
+        check(
+            "[{source_labels: [a], regex: '.*o.*', action: drop}]",
+            "a=foo",
+            None,
+        );
+        check(
+            "[{source_labels: [a], regex: '.*o.*', action: drop}]",
+            "a=bar",
+            Some("a=bar"),
+        );
+        check(
+            "[{source_labels: [a], target_label: b, action: keepequal}]",
+            "a=x b=x",
+            Some("a=x b=x"),
+        );
+        check(
+            "[{source_labels: [a], target_label: b, action: keepequal}]",
+            "a=x b=y",
+            None,
+        );
+        check(
+            "[{source_labels: [a], target_label: b, action: dropequal}]",
+            "a=x b=x",
+            None,
+        );
+        check(
+            "[{source_labels: [none], target_label: b, action: dropequal}]",
+            "a=x",
+            None,
+        );
+    }
+
+    #[test]
+    fn works_on_names() {
+        check(
+            "[{regex: '__meta_(.+)', action: labelmap}]",
+            "__meta_a=1 b=2",
+            Some("__meta_a=1 a=1 b=2"),
+        );
+        check(
+            "[{regex: '__meta_(.+)', replacement: 'm_$1', action: labelmap}]",
+            "__meta_a=1",
+            Some("__meta_a=1 m_a=1"),
+        );
+        check(
+            "[{regex: 'a.*', action: labeldrop}]",
+            "a=1 ab=2 b=3",
+            Some("b=3"),
+        );
+        check(
+            "[{regex: 'a.*', action: labelkeep}]",
+            "a=1 ab=2 b=3",
+            Some("a=1 ab=2"),
+        );
+    }
+
+    #[test]
+    fn changes_case_and_hashes() {
+        check(
+            "[{source_labels: [a], target_label: b, action: lowercase}]",
+            "a=FoO",
+            Some("a=FoO b=foo"),
+        );
+        check(
+            "[{source_labels: [a], target_label: b, action: UPPERCASE}]",
+            "a=FoO",
+            Some("a=FoO b=FOO"),
+        );
+        // md5("foo") = acbd18db4cc2f85cedef654fccc4a4d8, of which the last half counts.
+        check(
+            "[{source_labels: [a], target_label: b, modulus: 1000, action: hashmod}]",
+            "a=foo",
+            Some(&format!("a=foo b={}", 0xedef_654f_ccc4_a4d8_u64 % 1000)),
+        );
+    }
+
+    #[test]
+    fn rules_follow_one_another_until_one_drops() {
+        let yaml =
+            "[{target_label: a, replacement: x}, {source_labels: [a], regex: x, action: drop},
+            {target_label: b, replacement: y}]";
+        check(yaml, "c=1", None);
+    }
+
+    #[test]
+    fn refuses_what_prometheus_refuses() {
+        let check = |yaml: &str, expected: &str| {
+            let error = rules(yaml).expect_err(yaml);
+            assert!(error.contains(expected), "{yaml}: {error}");
+        };
+        check(
+            "[{action: keep}, {action: replace}]",
+            "rule 2: replace needs a target_label",
+        );
+        check("[{action: hashmod, target_label: a}]", "modulus");
+        check("[{action: paint}]", "\"paint\" is unknown");
+        check("[{regex: 'a(', action: keep}]", "regex \"a(\"");
+        check(
+            "[{action: labeldrop, regex: a, source_labels: [b]}]",
+            "does not take source_labels",
+        );
+        check(
+            "[{action: lowercase, target_label: a, replacement: b}]",
+            "does not take replacement",
+        );
+        check(
+            "[{action: keepequal, target_label: a, regex: b}]",
+            "does not take regex",
+        );
+        check("[{sourcelabels: [a]}]", "sourcelabels");
+    }
+}
