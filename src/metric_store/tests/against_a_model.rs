@@ -137,7 +137,7 @@ fn check(store: &metric_store::MetricStore, model: &Model, start_ms: i64, end_ms
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_store_is_a_map(steps in prop::collection::vec(step(), 1..120)) {

@@ -136,7 +136,7 @@ fn series_that_a_power_loss_took_do_not_become_others() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_damaged_tail_keeps_what_is_before_it(at in 0.01f64..1.0, cut: bool, bit in 0u8..8) {
