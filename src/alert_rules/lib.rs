@@ -2,8 +2,35 @@
 //!
 //! Rule files in Prometheus' format become groups on a clock; each evaluation asks `promql`,
 //! moves alerts between inactive, pending and firing, and hands the alerts that someone should
-//! know about to whoever was plugged in. This room knows no receiver and no HTTP.
+//! know about to whoever was plugged in. Groups and alerts are state machines without a clock;
+//! only `manager.rs` knows the time. This room knows no receiver and no HTTP.
 
+mod alerting;
+mod builtin;
+mod expand;
+mod file;
+mod group;
+mod manager;
+mod metrics;
+mod promql_query;
+mod query;
+mod restore;
+mod schedule;
+mod series;
 mod snapshot;
+mod spec;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use builtin::{BUILTIN_FILE, builtin};
+pub use file::{FILE_BYTES_MAX, FILES_MAX, Loaded, Problem, load, parse};
+pub use group::{ALERTS_PER_RULE_MAX, Evaluation, Group, RECORDED_SERIES_PER_RULE_MAX, World};
+pub use manager::{Options, RuleManager, Tell};
+pub use metrics::Metrics;
+pub use promql_query::PromqlQuery;
+pub use query::{Reads, RuleQuery};
 pub use snapshot::{ActiveAlert, AlertState, GroupSnapshot, RuleHealth, RuleKind, RuleSnapshot};
+pub use spec::{GroupSpec, RuleOutput, RuleSpec, Text};

@@ -23,6 +23,7 @@ mod value;
 
 use std::sync::Arc;
 
+pub use prometheus::table_link;
 pub use value::{Sample, Value};
 
 /// The longest text that a template, or one function in it, may make, bytes. Annotations are

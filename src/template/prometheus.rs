@@ -309,6 +309,12 @@ fn strip_domain(address: &str) -> String {
     format!("{name}{port}")
 }
 
+/// The link to the table of an expression, from the root of the pages: what rules put behind an
+/// alert.
+pub fn table_link(expression: &str) -> String {
+    link(expression, 1)
+}
+
 fn link(expression: &str, tab: u8) -> String {
     format!("/graph?g0.expr={}&g0.tab={tab}", query_escape(expression))
 }

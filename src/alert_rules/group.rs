@@ -1,0 +1,474 @@
+//! A group of rules and how it stands: evaluated as a whole, rule after rule, for one time.
+//!
+//! 1. What earlier rules of the group made is stored before a rule that may read it.
+//! 2. The expression is asked; an error, a panic or a flood concerns that rule only.
+//! 3. A recording rule's samples, or the alerts and their series, are written; series that ended
+//!    get their marker.
+//! 4. The alerts that someone should know about are handed back.
+//!
+//! No clock and no task: the time is an argument, and how long things take is measured by a
+//! closure that the caller brings.
+
+use std::collections::{HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Alert, Labels, SampleSink, StoreError, TargetId};
+use promql::{Point, Value};
+
+use crate::alerting::{Alerts, Found, Timing};
+use crate::expand::{self, Expander};
+use crate::query::RuleQuery;
+use crate::restore;
+use crate::series::GroupSeries;
+use crate::snapshot::{GroupSnapshot, RuleHealth, RuleKind, RuleSnapshot};
+use crate::spec::{GroupSpec, RuleOutput, RuleSpec};
+
+/// The most alerts that one rule may have, whatever its group's `limit` says: beyond that nobody
+/// reads them, and a wrong join must not fill the memory.
+pub const ALERTS_PER_RULE_MAX: usize = 10_000;
+
+/// The most series that one recording rule may make.
+pub const RECORDED_SERIES_PER_RULE_MAX: usize = 100_000;
+
+/// What an evaluation is done with.
+pub struct World<'a> {
+    /// Answers expressions.
+    pub query: &'a dyn RuleQuery,
+    /// Takes samples.
+    pub sink: &'a dyn SampleSink,
+    /// `$externalLabels`.
+    pub external_labels: &'a Labels,
+    /// `$externalURL`, without a slash at its end.
+    pub external_url: &'a str,
+    /// Alerts that fire are told again after so many milliseconds.
+    pub resend_ms: i64,
+    /// Alerts with a shorter `for` (milliseconds) are not restored after a restart.
+    pub for_grace_ms: i64,
+    /// How long the process may have been away for `for` to be restored, milliseconds.
+    pub outage_tolerance_ms: i64,
+    /// Time since any fixed moment, to measure durations with.
+    pub elapsed: &'a dyn Fn() -> Duration,
+}
+
+/// What came out of an evaluation.
+#[derive(Debug, Default)]
+pub struct Evaluation {
+    /// Alerts to tell, of all rules in order.
+    pub alerts: Vec<Alert>,
+    /// Rules that were evaluated.
+    pub rules: u64,
+    /// Rules among them that failed.
+    pub failures: u64,
+    /// Panics among those.
+    pub panics: u64,
+    /// Samples that the store took.
+    pub samples: u64,
+    /// Samples that it did not take.
+    pub samples_dropped: u64,
+}
+
+/// How one rule stands.
+#[derive(Debug)]
+struct RuleState {
+    spec: Arc<RuleSpec>,
+    alerts: Alerts,
+    /// Series of the last evaluation.
+    written: HashSet<Labels>,
+    health: RuleHealth,
+    last_error: String,
+    last_evaluation_ms: i64,
+    duration: Duration,
+}
+
+impl RuleState {
+    fn new(spec: Arc<RuleSpec>) -> Self {
+        let (health, last_error) = match &spec.broken {
+            Some(reason) => (RuleHealth::Err, reason.clone()),
+            None => (RuleHealth::Unknown, String::new()),
+        };
+        Self {
+            spec,
+            alerts: Alerts::default(),
+            written: HashSet::new(),
+            health,
+            last_error,
+            last_evaluation_ms: 0,
+            duration: Duration::ZERO,
+        }
+    }
+
+    fn fail(&mut self, error: String) {
+        self.health = RuleHealth::Err;
+        self.last_error = error;
+    }
+}
+
+/// Evaluations after which `for` is restored: the first finds the alerts, the second knows that
+/// they are not of the moment of starting.
+const RESTORE_AFTER_EVALUATIONS: u32 = 2;
+
+/// A group of rules with its state.
+#[derive(Debug)]
+pub struct Group {
+    spec: Arc<GroupSpec>,
+    interval_ms: i64,
+    rules: Vec<RuleState>,
+    series: GroupSeries,
+    /// Series of rules that a reload took away, to be ended with the next evaluation.
+    orphans: HashSet<Labels>,
+    /// Evaluations to go until `for` is restored; `None` when it is.
+    restore_in: Option<u32>,
+    last_evaluation_ms: i64,
+    duration: Duration,
+}
+
+impl Group {
+    /// A group that was not evaluated yet. `restore` says whether alerts may have been pending
+    /// when the process ended; until that is looked up, no `ALERTS` series are written.
+    pub fn new(spec: Arc<GroupSpec>, default_interval_ms: i64, restore: bool) -> Self {
+        Self {
+            interval_ms: spec.interval_ms.unwrap_or(default_interval_ms).max(1),
+            rules: spec.rules.iter().cloned().map(RuleState::new).collect(),
+            series: GroupSeries::default(),
+            orphans: HashSet::new(),
+            restore_in: restore.then_some(RESTORE_AFTER_EVALUATIONS),
+            last_evaluation_ms: 0,
+            duration: Duration::ZERO,
+            spec,
+        }
+    }
+
+    /// The rules as they were read.
+    pub fn spec(&self) -> &Arc<GroupSpec> {
+        &self.spec
+    }
+
+    /// Milliseconds between two evaluations.
+    pub fn interval_ms(&self) -> i64 {
+        self.interval_ms
+    }
+
+    /// Takes over how a group of the same name stood before a reload: rules of the same kind,
+    /// name and labels, in their order, keep their alerts.
+    pub fn inherit(&mut self, mut old: Group) {
+        let mut left: VecDeque<RuleState> = old.rules.drain(..).collect();
+        for rule in &mut self.rules {
+            let same = |other: &RuleState| {
+                other.spec.name == rule.spec.name
+                    && other.spec.labels == rule.spec.labels
+                    && std::mem::discriminant(&other.spec.output)
+                        == std::mem::discriminant(&rule.spec.output)
+            };
+            let Some(before) = left.iter().position(same).and_then(|i| left.remove(i)) else {
+                continue;
+            };
+            rule.alerts = before.alerts;
+            rule.written = before.written;
+            rule.last_evaluation_ms = before.last_evaluation_ms;
+            rule.duration = before.duration;
+            if rule.spec.broken.is_none() && before.spec.broken.is_none() {
+                rule.health = before.health;
+                rule.last_error = before.last_error;
+            }
+        }
+        self.orphans = old.orphans;
+        self.orphans
+            .extend(left.into_iter().flat_map(|rule| rule.written));
+        self.series = old.series;
+        self.restore_in = old.restore_in;
+        self.last_evaluation_ms = old.last_evaluation_ms;
+        self.duration = old.duration;
+    }
+
+    /// Evaluates all rules for one time, milliseconds since 1970-01-01 UTC.
+    pub fn evaluate(&mut self, now_ms: i64, world: &World<'_>) -> Evaluation {
+        let started = (world.elapsed)();
+        let mut result = Evaluation::default();
+        let data_ms = now_ms - self.spec.query_offset_ms;
+        match self.series.open(world.sink, &self.spec.target_name()) {
+            Ok(target) => self.rules(target, now_ms, data_ms, world, &mut result),
+            Err(error) => self.fail_all(&error, &mut result),
+        }
+        self.flush(data_ms, world, &mut result);
+        if let Some(left) = self.restore_in {
+            self.restore_in = left.checked_sub(1).filter(|left| *left > 0);
+            if self.restore_in.is_none() {
+                self.restore(now_ms, world);
+            }
+        }
+        let valid_until_ms = now_ms + 4 * self.interval_ms.max(world.resend_ms);
+        for rule in &mut self.rules {
+            let url = || {
+                let link = template::table_link(&rule.spec.expression);
+                format!("{}{link}", world.external_url)
+            };
+            result.alerts.extend(rule.alerts.take_due(
+                now_ms,
+                world.resend_ms,
+                valid_until_ms,
+                &url(),
+            ));
+        }
+        self.last_evaluation_ms = now_ms;
+        self.duration = (world.elapsed)().saturating_sub(started);
+        result
+    }
+
+    fn rules(
+        &mut self,
+        target: TargetId,
+        now_ms: i64,
+        data_ms: i64,
+        world: &World<'_>,
+        result: &mut Evaluation,
+    ) {
+        let mut orphans = std::mem::take(&mut self.orphans);
+        if !orphans.is_empty()
+            && let Err(error) = self
+                .series
+                .write(world.sink, target, usize::MAX, &[], &mut orphans)
+        {
+            tracing::warn!(group = %self.spec.name, %error, "cannot end series of removed rules");
+        }
+        for i in 0..self.rules.len() {
+            if self.rules[i].spec.broken.is_some() {
+                continue;
+            }
+            if self.series.is_awaited(&self.rules[i].spec.reads) {
+                self.flush(data_ms, world, result);
+            }
+            let started = (world.elapsed)();
+            result.rules += 1;
+            // The state of a rule whose evaluation panics is at worst half a step behind; the
+            // next evaluation sets it right.
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                self.rule(i, target, now_ms, data_ms, world)
+            }));
+            let rule = &mut self.rules[i];
+            match outcome {
+                Ok(Ok(())) => {
+                    rule.health = RuleHealth::Ok;
+                    rule.last_error.clear();
+                }
+                Ok(Err(error)) => {
+                    result.failures += 1;
+                    rule.fail(error);
+                }
+                Err(panic) => {
+                    result.failures += 1;
+                    result.panics += 1;
+                    rule.fail(format!("the evaluation panicked: {}", panic_text(&*panic)));
+                }
+            }
+            rule.last_evaluation_ms = now_ms;
+            rule.duration = (world.elapsed)().saturating_sub(started);
+        }
+    }
+
+    fn rule(
+        &mut self,
+        i: usize,
+        target: TargetId,
+        now_ms: i64,
+        data_ms: i64,
+        world: &World<'_>,
+    ) -> Result<(), String> {
+        let rule = &mut self.rules[i];
+        let spec = rule.spec.clone();
+        let answer = world
+            .query
+            .instant(&spec.expression, data_ms)
+            .map_err(|error| error.to_string())?;
+        let points = points(answer.value)?;
+        let expander = Expander {
+            query: world.query,
+            time_ms: data_ms,
+            external_labels: world.external_labels,
+            external_url: world.external_url,
+        };
+        let samples = match &spec.output {
+            RuleOutput::Recording => {
+                within(points.len(), RECORDED_SERIES_PER_RULE_MAX, "series")?;
+                recorded(&spec, &points, self.spec.limit)?
+            }
+            RuleOutput::Alerting {
+                for_ms,
+                keep_firing_for_ms,
+                annotations,
+            } => {
+                within(points.len(), ALERTS_PER_RULE_MAX, "alerts")?;
+                let found = points
+                    .iter()
+                    .map(|point| {
+                        let (labels, annotations) =
+                            expander.alert(&spec.name, &spec.labels, annotations, point);
+                        Found {
+                            labels,
+                            annotations,
+                            value: point.value,
+                        }
+                    })
+                    .collect();
+                let timing = Timing {
+                    for_ms: *for_ms,
+                    keep_firing_for_ms: *keep_firing_for_ms,
+                };
+                let updated = rule.alerts.update(found, timing, self.spec.limit, now_ms);
+                // What they say before `for` is restored would overwrite what is to be restored.
+                let series = match self.restore_in {
+                    Some(_) => Vec::new(),
+                    None => rule.alerts.series(),
+                };
+                updated.map(|()| series)?
+            }
+        };
+        self.series
+            .write(world.sink, target, i, &samples, &mut rule.written)
+            .map_err(|error| format!("cannot store the result: {error}"))
+    }
+
+    fn flush(&mut self, data_ms: i64, world: &World<'_>, result: &mut Evaluation) {
+        match self.series.flush(world.sink, data_ms) {
+            Ok(samples) => result.samples += samples as u64,
+            Err((rules, samples, error)) => {
+                result.samples_dropped += samples as u64;
+                for i in rules {
+                    if let Some(rule) = self.rules.get_mut(i) {
+                        result.failures += 1;
+                        rule.fail(format!("cannot store the result: {error}"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn fail_all(&mut self, error: &StoreError, result: &mut Evaluation) {
+        for rule in self.rules.iter_mut().filter(|r| r.spec.broken.is_none()) {
+            result.rules += 1;
+            result.failures += 1;
+            rule.fail(format!("cannot store results: {error}"));
+        }
+    }
+
+    fn restore(&mut self, now_ms: i64, world: &World<'_>) {
+        for rule in &mut self.rules {
+            let RuleOutput::Alerting { for_ms, .. } = rule.spec.output else {
+                continue;
+            };
+            if for_ms < world.for_grace_ms || !rule.alerts.any_active() {
+                continue;
+            }
+            let restored = restore::rule(&rule.spec, for_ms, &mut rule.alerts, now_ms, world);
+            if let Err(error) = restored {
+                tracing::warn!(rule = %rule.spec.name, %error, "cannot restore since when alerts are pending");
+            }
+        }
+    }
+
+    /// Ends all series of the group, which is no more.
+    pub fn close(&mut self, now_ms: i64, world: &World<'_>) -> Result<(), StoreError> {
+        self.series
+            .close(world.sink, now_ms - self.spec.query_offset_ms)
+    }
+
+    /// How the group stands.
+    pub fn snapshot(&self) -> GroupSnapshot {
+        GroupSnapshot {
+            name: self.spec.name.to_string(),
+            file: self.spec.file.to_string(),
+            interval_ms: self.interval_ms,
+            rules: self.rules.iter().map(rule_snapshot).collect(),
+            last_evaluation_ms: self.last_evaluation_ms,
+            evaluation_duration_s: self.duration.as_secs_f64(),
+        }
+    }
+}
+
+fn rule_snapshot(rule: &RuleState) -> RuleSnapshot {
+    let sources = |texts: &[(Arc<str>, crate::spec::Text)]| {
+        Labels::from_pairs(texts.iter().map(|(k, t)| (k.clone(), t.source.clone())))
+    };
+    RuleSnapshot {
+        name: rule.spec.name.to_string(),
+        expression: rule.spec.expression.to_string(),
+        labels: sources(&rule.spec.labels),
+        kind: match &rule.spec.output {
+            RuleOutput::Recording => RuleKind::Recording,
+            RuleOutput::Alerting {
+                for_ms,
+                keep_firing_for_ms,
+                annotations,
+            } => RuleKind::Alerting {
+                for_ms: *for_ms,
+                keep_firing_for_ms: *keep_firing_for_ms,
+                annotations: sources(annotations),
+                alerts: rule.alerts.snapshot(),
+            },
+        },
+        health: rule.health,
+        last_error: rule.last_error.clone(),
+        last_evaluation_ms: rule.last_evaluation_ms,
+        evaluation_duration_s: rule.duration.as_secs_f64(),
+    }
+}
+
+fn points(value: Value) -> Result<Vec<Point>, String> {
+    match value {
+        Value::Vector(points) => Ok(points),
+        Value::Scalar {
+            timestamp_ms,
+            value,
+        } => Ok(vec![Point {
+            labels: Labels::empty(),
+            timestamp_ms,
+            value,
+        }]),
+        Value::String { .. } | Value::Matrix(_) => {
+            Err("rule result is not a vector or scalar".to_owned())
+        }
+    }
+}
+
+fn within(count: usize, max: usize, what: &str) -> Result<(), String> {
+    if count > max {
+        return Err(format!(
+            "the expression gives {count} {what}, a rule may give {max}: aggregate or select fewer"
+        ));
+    }
+    Ok(())
+}
+
+fn recorded(spec: &RuleSpec, points: &[Point], limit: usize) -> Result<Vec<(Labels, f64)>, String> {
+    if limit > 0 && points.len() > limit {
+        return Err(format!(
+            "exceeded limit of {limit} with {} series",
+            points.len()
+        ));
+    }
+    let samples: Vec<(Labels, f64)> = points
+        .iter()
+        .map(|point| {
+            (
+                expand::recorded(&spec.name, &spec.labels, point),
+                point.value,
+            )
+        })
+        .collect();
+    let mut seen = HashSet::with_capacity(samples.len());
+    match samples.iter().find(|(labels, _)| !seen.insert(labels)) {
+        Some((labels, _)) => Err(format!(
+            "vector contains metrics with the same labelset after applying rule labels: {labels}"
+        )),
+        None => Ok(samples),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

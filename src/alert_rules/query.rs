@@ -1,0 +1,48 @@
+//! What rules may ask: the seam to the language in which their expressions are written.
+
+use std::sync::Arc;
+
+use model::{Labels, Matcher, Sample};
+use promql::{Answer, QueryError};
+
+/// Which metrics an expression reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reads {
+    /// These, by name.
+    Only(Vec<Arc<str>>),
+    /// It selects without a name, or by a pattern: possibly any.
+    Anything,
+}
+
+impl Reads {
+    /// Whether a series of this name may be among them.
+    pub(crate) fn may_read(&self, name: &str) -> bool {
+        match self {
+            Self::Only(names) => names.iter().any(|read| &**read == name),
+            Self::Anything => true,
+        }
+    }
+}
+
+/// Answers the expressions of rules. Calls are synchronous and may take long; they are made from
+/// blocking threads, several at the same time.
+pub trait RuleQuery: Send + Sync {
+    /// Checks an expression without evaluating it and says what it reads.
+    ///
+    /// # Errors
+    /// `BadData`, with the place where it is known.
+    fn check(&self, expression: &str) -> Result<Reads, QueryError>;
+
+    /// The value of an expression at one time, milliseconds since 1970-01-01 UTC. Gives up by
+    /// itself after the time that a query may take.
+    fn instant(&self, expression: &str, time_ms: i64) -> Result<Answer, QueryError>;
+
+    /// The last sample in `start_ms < timestamp <= end_ms` of each series that satisfies all
+    /// matchers, stale markers included: how alerts stood when the process ended.
+    fn latest(
+        &self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<(Labels, Sample)>, QueryError>;
+}

@@ -1,0 +1,81 @@
+//! Rules as they were read and checked: what does not change while they are evaluated.
+
+use std::sync::Arc;
+
+use template::Template;
+
+use crate::query::Reads;
+
+/// A text with a template in it, parsed.
+#[derive(Debug, Clone)]
+pub struct Text {
+    /// As written.
+    pub source: Arc<str>,
+    /// As parsed.
+    pub(crate) template: Template,
+}
+
+/// The template follows from the source.
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+/// What a rule makes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RuleOutput {
+    /// A new series.
+    Recording,
+    /// Alerts.
+    Alerting {
+        /// How long the expression must give an alert before it fires, milliseconds.
+        for_ms: i64,
+        /// How long it goes on firing after the expression gives it no more, milliseconds.
+        keep_firing_for_ms: i64,
+        /// Texts for people, by name, in order of name.
+        annotations: Vec<(Arc<str>, Text)>,
+    },
+}
+
+/// A rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuleSpec {
+    /// The alert's or the new series' name.
+    pub name: Arc<str>,
+    /// The expression as written, without white space around it.
+    pub expression: Arc<str>,
+    /// Labels to add, those of the group included, in order of name.
+    pub labels: Vec<(Arc<str>, Text)>,
+    /// What it makes.
+    pub output: RuleOutput,
+    /// Which metrics it reads, its templates included.
+    pub reads: Reads,
+    /// Why it cannot be evaluated, where it cannot: such a rule is shown, with its error, and
+    /// left alone.
+    pub broken: Option<String>,
+}
+
+/// A group of rules that are evaluated one after the other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupSpec {
+    /// Its name, unique within its file.
+    pub name: Arc<str>,
+    /// The file that it comes from, or `built-in`.
+    pub file: Arc<str>,
+    /// Evaluated every so many milliseconds; `None` for the interval of the whole installation.
+    pub interval_ms: Option<i64>,
+    /// Expressions are asked, and results stored, so many milliseconds before the evaluation.
+    pub query_offset_ms: i64,
+    /// Most alerts or series that each of its rules may give; 0 for the limits of this room.
+    pub limit: usize,
+    /// Its rules, in order of evaluation.
+    pub rules: Vec<Arc<RuleSpec>>,
+}
+
+impl GroupSpec {
+    /// The name of its target in the metric store, stable over restarts.
+    pub(crate) fn target_name(&self) -> String {
+        format!("rules/{}/{}", self.file, self.name)
+    }
+}
