@@ -46,6 +46,7 @@ impl Shared {
     /// Seals all frozen windows; stops at the first that fails.
     pub(crate) fn seal_frozen(&self) -> Result<(), StoreError> {
         for frozen in self.head.frozen() {
+            frozen.journals.sync()?;
             let started = Instant::now();
             if let Err(error) = self.seal(&frozen) {
                 self.metrics.seals_failed.inc();
@@ -89,8 +90,9 @@ impl Shared {
             return Ok(());
         }
         if let Err(error) = self.catalogue.commit(&series, None) {
+            let synced = files.sync();
             self.journals.reattach_series(files);
-            return Err(error);
+            return synced.and(Err(error));
         }
         *first_new = next;
         files.delete();

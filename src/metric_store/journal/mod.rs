@@ -37,6 +37,8 @@ pub(crate) struct OldFile {
 #[derive(Debug, Default)]
 pub(crate) struct SealedFiles {
     files: Vec<OldFile>,
+    /// The one that was being written: its last second may not be durable.
+    writer: Option<Arc<Writer>>,
 }
 
 impl SealedFiles {
@@ -58,6 +60,11 @@ impl SealedFiles {
         }
     }
 
+    /// Makes what they hold durable, in case it takes long until it is sealed.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        self.writer.as_ref().map_or(Ok(()), |writer| writer.sync())
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.files.iter().map(|f| file_bytes(&f.path)).sum()
     }
@@ -72,9 +79,10 @@ struct Chain {
 
 impl Chain {
     fn into_files(self) -> SealedFiles {
-        let current = self.writer.map(|w| w.as_old_file());
+        let current = self.writer.iter().map(|w| w.as_old_file());
         SealedFiles {
             files: self.older.into_iter().chain(current).collect(),
+            writer: self.writer,
         }
     }
 
