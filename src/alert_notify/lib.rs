@@ -7,6 +7,7 @@
 //! nothing. This room knows no rule, no store and no page.
 
 mod config;
+mod config_file;
 mod dedup;
 mod dispatch;
 mod log;
@@ -22,7 +23,7 @@ mod send;
 mod tests;
 
 pub use config::{
-    Authorization, Config, ConfigError, HttpConfig, Raw, Receiver, SecretSource, UrlSource, Webhook,
+    Authorization, Config, ConfigError, HttpConfig, Receiver, SecretSource, UrlSource, Webhook,
 };
 pub use dispatch::{ALERTS_MAX, AlertGroup, Batch, Dispatcher, GROUPS_MAX, GroupAlert};
 pub use log::{LogError, MemoryLog, NotificationEntry, NotificationLog};

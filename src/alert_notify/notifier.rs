@@ -45,21 +45,25 @@ pub enum NotifyError {
 pub struct Notifier {
     dispatcher: Mutex<Dispatcher>,
     log: Arc<dyn NotificationLog>,
+    external_url: String,
     metrics: Metrics,
     clients: Clients,
     changed: Notify,
 }
 
 impl Notifier {
-    /// A notifier without alerts. The process must have a rustls crypto provider installed.
+    /// A notifier without alerts. Receivers are told that people reach Yagura at `external_url`. The
+    /// process must have a rustls crypto provider installed.
     pub fn new(
         config: Config,
         log: Arc<dyn NotificationLog>,
+        external_url: String,
         metrics: Metrics,
     ) -> Result<Self, NotifyError> {
         Ok(Self {
             dispatcher: Mutex::new(Dispatcher::new(Arc::new(config))),
             log,
+            external_url,
             metrics,
             clients: Clients::new()?,
             changed: Notify::new(),
@@ -161,7 +165,7 @@ impl Notifier {
         let all = webhooks
             .iter()
             .enumerate()
-            .map(|(i, webhook)| self.tell_one(batch, i, webhook, &config.external_url, deadline));
+            .map(|(i, webhook)| self.tell_one(batch, i, webhook, deadline));
         answer.told = join_all(all).await.into_iter().all(|told| told);
     }
 
@@ -171,7 +175,6 @@ impl Notifier {
         batch: &Batch,
         index: usize,
         webhook: &Webhook,
-        external_url: &str,
         deadline: Instant,
     ) -> bool {
         let receiver = format!("{}/webhook[{index}]", batch.receiver);
@@ -203,7 +206,7 @@ impl Notifier {
             .filter(|alert| webhook.send_resolved || !alert.is_resolved_at(batch.now_ms))
             .collect();
         if !alerts.is_empty() {
-            let message = payload::message(batch, &alerts, webhook.max_alerts, external_url);
+            let message = payload::message(batch, &alerts, webhook.max_alerts, &self.external_url);
             let body = match serde_json::to_vec(&message) {
                 Ok(body) => body,
                 Err(error) => {
