@@ -215,10 +215,10 @@ impl Dispatcher {
             }
         }
         // An inhibited alert that is over is told to nobody.
-        let is_sent = |labels: &Labels| batch.alerts.iter().any(|a| a.labels == *labels);
-        group
-            .alerts
-            .retain(|labels, alert| is_sent(labels) || !alert.is_resolved_at(batch.now_ms));
+        let in_batch: HashSet<&Labels> = batch.alerts.iter().map(|alert| &alert.labels).collect();
+        group.alerts.retain(|labels, alert| {
+            in_batch.contains(labels) || !alert.is_resolved_at(batch.now_ms)
+        });
         if group.alerts.is_empty() {
             self.groups.remove(&batch.id);
         }
