@@ -19,9 +19,11 @@ mod number;
 mod parse;
 mod query;
 mod reader;
+mod term;
 mod terms;
 mod text;
 mod value;
+mod word;
 
 pub use fields::{DEPTH_MAX, FIELDS_MAX, Form, LineFields, is_envelope};
 pub use matches::LineView;

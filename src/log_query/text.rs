@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 
 use model::Level;
 
-use crate::parse::field_name;
 use crate::query::{Bound, FieldTest, Filter, LEVEL, MESSAGE, Query};
+use crate::term::field_name;
 use crate::value::resolve_name;
 
 impl Query {

@@ -5,8 +5,9 @@ use regex::escape;
 
 use crate::needle::Needle;
 use crate::number::parse_number;
-use crate::parse::{Parser, compile_regex, ends_term};
+use crate::parse::{Parser, compile_regex};
 use crate::query::{Bound, FieldTest, Filter, LEVEL, MESSAGE, QueryError};
+use crate::term::ends_term;
 
 /// Short names with the fields that they stand for.
 const SHORT_NAMES: &[(&str, &str)] = &[
