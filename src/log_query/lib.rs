@@ -27,7 +27,7 @@ mod word;
 
 pub use fields::{DEPTH_MAX, FIELDS_MAX, Form, LineFields, is_envelope};
 pub use matches::LineView;
-pub use needle::{Needle, is_unspaced, is_word_char};
+pub use needle::{Needle, fold, is_unspaced, is_word_char};
 pub use number::parse_number;
 pub use parse::{GROUPS_DEEP_MAX, QUERY_CHARS_MAX, REGEX_BYTES_MAX, TERMS_MAX};
 pub use query::{Bound, FieldTest, Filter, LEVEL, MESSAGE, Query, QueryError};

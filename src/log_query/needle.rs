@@ -148,7 +148,7 @@ fn partner(c: char) -> Option<char> {
 }
 
 /// The form of a letter by which letters are compared in any case.
-pub(crate) fn fold(c: char) -> char {
+pub fn fold(c: char) -> char {
     if c.is_ascii() {
         return c.to_ascii_lowercase();
     }

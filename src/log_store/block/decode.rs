@@ -1,0 +1,799 @@
+//! Block in, lines out, and no more of it decoded than is asked for.
+//!
+//! Opening reads the directory; frames are decompressed and columns decoded when first needed and
+//! kept while the block is open. Nothing in a block, however damaged, makes this panic.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use model::Level;
+
+use super::bytes::{Corrupt, Cursor};
+use super::encode::{Literals, Mark};
+use super::ints::IntLayout;
+use super::time_text::{self, TimeForm, power_of_ten};
+use super::{
+    FRAME_DICTIONARY, FRAME_DIRECTORY, FRAME_ODD, FRAME_PACKED, FRAME_SMALL, FRAME_TEXT,
+    FRAMES_FIXED, LINES_MAX, SMALL_COLUMN_BYTES, VALUE_END, VERSION, kind,
+};
+
+/// A frame beyond this size is damage: blocks hold lines of a batch, whose text is below it.
+const FRAME_BYTES_MAX: usize = 1 << 31;
+
+thread_local! {
+    /// Kept per thread: making one costs more than decompressing a small frame.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        const { RefCell::new(None) };
+}
+
+/// An open block.
+pub(crate) struct Block {
+    bytes: Vec<u8>,
+    frames: Vec<Frame>,
+    directory: Vec<u8>,
+    has_escapes: bool,
+    times: (IntLayout, Place),
+    levels: (IntLayout, Place),
+    pub(super) shapes: Vec<Shape>,
+    /// Rows that are kept as they are.
+    pub(super) odd_rows: Vec<u32>,
+    /// Per row the number of its shape plus one (0: odd) and its index among those rows.
+    rows: Vec<(u32, u32)>,
+    odd: Option<Vec<Range<usize>>>,
+    dictionary_ends: Option<Vec<u32>>,
+    text_ends: Option<Vec<u32>>,
+}
+
+struct Frame {
+    stored: Range<usize>,
+    raw_len: usize,
+    is_compressed: bool,
+    loaded: Option<Vec<u8>>,
+}
+
+/// Where a column's payload lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Small(Range<usize>),
+    Large(usize),
+}
+
+pub(super) struct Shape {
+    /// Its literals and variables in order.
+    pieces: Vec<Piece>,
+    pub(super) columns: Vec<Column>,
+    pub(super) rows: Vec<u32>,
+}
+
+enum Piece {
+    Literal(Range<usize>),
+    Column(usize),
+}
+
+/// A variable of a shape.
+pub(super) struct Column {
+    pub(super) stored: Stored,
+    /// Decoded when first needed: integers, time differences.
+    ints: Option<Vec<i64>>,
+    /// Decoded when first needed: numbers of dictionary entries.
+    ids: Option<Vec<u8>>,
+}
+
+/// How a column is stored, and where.
+#[derive(Clone)]
+pub(super) enum Stored {
+    Constant(Range<usize>),
+    Integer(IntSource),
+    Decimal(IntSource, usize),
+    Hex {
+        start: usize,
+        width: usize,
+    },
+    Dictionary {
+        first: usize,
+        count: usize,
+        ids: DictionaryIds,
+    },
+    Text {
+        first: usize,
+    },
+    TimeConstant(TimeForm, i64),
+    Time(TimeForm, IntSource),
+}
+
+#[derive(Clone)]
+pub(super) struct IntSource(IntLayout, Place);
+
+#[derive(Clone)]
+pub(super) struct DictionaryIds(Place);
+
+/// Hands out the places of payloads in the order in which they were written.
+struct Places {
+    small: usize,
+    large: usize,
+}
+
+impl Places {
+    fn next(&mut self, len: usize) -> Place {
+        if len < SMALL_COLUMN_BYTES {
+            self.small += len;
+            Place::Small(self.small - len..self.small)
+        } else {
+            self.large += 1;
+            Place::Large(self.large - 1)
+        }
+    }
+
+    fn ints(&mut self, cursor: &mut Cursor<'_>, n: usize) -> Result<(IntLayout, Place), Corrupt> {
+        let layout = IntLayout::read(cursor)?;
+        Ok((layout, self.next(layout.payload_len(n))))
+    }
+}
+
+impl Block {
+    /// Opens a block after checking version and checksum.
+    pub(crate) fn open(bytes: Vec<u8>) -> Result<Self, Corrupt> {
+        let mut cursor = Cursor::new(&bytes);
+        let checksum = cursor.take(4)?;
+        let body = bytes.get(4..).unwrap_or_default();
+        if checksum != crc32fast::hash(body).to_le_bytes() {
+            return Err(Corrupt("the checksum does not match"));
+        }
+        if cursor.byte()? != VERSION {
+            return Err(Corrupt("the block has an unknown version"));
+        }
+        let mut frames = Vec::with_capacity(FRAMES_FIXED);
+        while !cursor.is_at_end() {
+            let (raw_len, stored_len) = (cursor.size()?, cursor.size()?);
+            if raw_len > FRAME_BYTES_MAX {
+                return Err(Corrupt("a frame is too large"));
+            }
+            let is_compressed = stored_len > 0;
+            let len = if is_compressed { stored_len } else { raw_len };
+            let start = cursor.position();
+            cursor.take(len)?;
+            frames.push(Frame {
+                stored: start..start + len,
+                raw_len,
+                is_compressed,
+                loaded: None,
+            });
+        }
+        if frames.len() < FRAMES_FIXED {
+            return Err(Corrupt("frames are missing"));
+        }
+        Self::read_directory(bytes, frames)
+    }
+
+    fn read_directory(bytes: Vec<u8>, mut frames: Vec<Frame>) -> Result<Self, Corrupt> {
+        load(&bytes, &mut frames, FRAME_DIRECTORY)?;
+        load(&bytes, &mut frames, FRAME_SMALL)?;
+        let directory = frames
+            .get_mut(FRAME_DIRECTORY)
+            .and_then(|f| f.loaded.take())
+            .unwrap_or_default();
+        let mut cursor = Cursor::new(&directory);
+        let n = cursor.size()?;
+        let has_escapes = cursor.byte()? != 0;
+        if n > LINES_MAX {
+            return Err(Corrupt("too many lines"));
+        }
+        let mut places = Places {
+            small: 0,
+            large: FRAMES_FIXED,
+        };
+        let times = places.ints(&mut cursor, n)?;
+        let levels = places.ints(&mut cursor, n)?;
+        let (layout, place) = places.ints(&mut cursor, n)?;
+        let ids = layout.decode(payload(&bytes, &mut frames, &place)?, n)?;
+        let shape_count = cursor.size()?;
+        if shape_count > n {
+            return Err(Corrupt("more shapes than lines"));
+        }
+        let mut rows_of: Vec<Vec<u32>> = vec![Vec::new(); shape_count + 1];
+        let mut rows = Vec::with_capacity(n);
+        for (row, id) in ids.into_iter().enumerate() {
+            let of_shape = usize::try_from(id)
+                .ok()
+                .and_then(|id| rows_of.get_mut(id))
+                .ok_or(Corrupt("a line has an unknown shape"))?;
+            rows.push((id as u32, of_shape.len() as u32));
+            of_shape.push(row as u32);
+        }
+        let mut rows_of = rows_of.into_iter();
+        let odd_rows = rows_of.next().unwrap_or_default();
+        let mut firsts = Firsts::default();
+        let mut shapes = Vec::with_capacity(shape_count);
+        for rows in rows_of {
+            shapes.push(read_shape(&mut cursor, rows, &mut places, &mut firsts)?);
+        }
+        Ok(Self {
+            frames,
+            has_escapes,
+            times,
+            levels,
+            shapes,
+            odd_rows,
+            rows,
+            odd: None,
+            dictionary_ends: None,
+            text_ends: None,
+            directory,
+            bytes,
+        })
+    }
+
+    /// How many lines it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether a backslash stands in any line, so that a field's value may be written otherwise
+    /// than it reads.
+    pub(crate) fn has_escapes(&self) -> bool {
+        self.has_escapes
+    }
+
+    /// Times of all lines, nanoseconds since 1970-01-01 UTC.
+    pub(crate) fn times(&mut self) -> Result<Vec<i64>, Corrupt> {
+        let (layout, place) = self.times.clone();
+        let n = self.len();
+        layout.decode(payload(&self.bytes, &mut self.frames, &place)?, n)
+    }
+
+    /// Numbers of the levels of all lines.
+    pub(crate) fn levels(&mut self) -> Result<Vec<u8>, Corrupt> {
+        let (layout, place) = self.levels.clone();
+        let n = self.len();
+        let levels = layout.decode(payload(&self.bytes, &mut self.frames, &place)?, n)?;
+        levels
+            .into_iter()
+            .map(|level| match u8::try_from(level) {
+                Ok(level) if usize::from(level) < Level::ALL.len() => Ok(level),
+                _ => Err(Corrupt("an unknown level")),
+            })
+            .collect()
+    }
+
+    /// Appends the text of a line, whose time the caller knows.
+    pub(crate) fn line(
+        &mut self,
+        row: usize,
+        time_ns: i64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Corrupt> {
+        let &(id, index) = self.rows.get(row).ok_or(Corrupt("no such line"))?;
+        let Some(shape) = (id as usize).checked_sub(1) else {
+            let range = self
+                .odd_lines()?
+                .get(index as usize)
+                .cloned()
+                .ok_or(Corrupt("a line as it was is missing"))?;
+            out.extend_from_slice(self.frame(FRAME_ODD)?.get(range).unwrap_or_default());
+            return Ok(());
+        };
+        self.prepare_shape(shape)?;
+        let Some(shape) = self.shapes.get(shape) else {
+            return Err(Corrupt("a line has an unknown shape"));
+        };
+        for piece in &shape.pieces {
+            match piece {
+                Piece::Literal(range) => {
+                    let literal = self.directory.get(range.clone());
+                    out.extend_from_slice(literal.unwrap_or_default());
+                }
+                Piece::Column(column) => {
+                    let column = shape
+                        .columns
+                        .get(*column)
+                        .ok_or(Corrupt("a shape has no such column"))?;
+                    self.write_value(column, index as usize, time_ns, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes what [`Block::write_value`] needs for all columns of a shape.
+    fn prepare_shape(&mut self, shape: usize) -> Result<(), Corrupt> {
+        let n = self.shapes.get(shape).map_or(0, |s| s.columns.len());
+        (0..n).try_for_each(|column| self.prepare_column(shape, column))
+    }
+
+    /// Decodes what [`Block::write_value`] needs for a column.
+    pub(super) fn prepare_column(&mut self, shape: usize, column: usize) -> Result<(), Corrupt> {
+        let Some((n, column)) = self
+            .shapes
+            .get_mut(shape)
+            .and_then(|s| Some((s.rows.len(), s.columns.get_mut(column)?)))
+        else {
+            return Err(Corrupt("a shape has no such column"));
+        };
+        match &column.stored {
+            Stored::Integer(source) | Stored::Decimal(source, _) | Stored::Time(_, source) => {
+                if column.ints.is_none() {
+                    let payload = payload(&self.bytes, &mut self.frames, &source.1)?;
+                    column.ints = Some(source.0.decode(payload, n)?);
+                }
+            }
+            Stored::Dictionary { ids, count, .. } => {
+                if column.ids.is_none() {
+                    let payload = payload(&self.bytes, &mut self.frames, &ids.0)?;
+                    if payload.len() != n || payload.iter().any(|id| usize::from(*id) >= *count) {
+                        return Err(Corrupt("a dictionary column is wrong"));
+                    }
+                    column.ids = Some(payload.to_vec());
+                }
+                self.dictionary_ends()?;
+            }
+            Stored::Text { .. } => {
+                self.text_ends()?;
+            }
+            Stored::Hex { .. } => {
+                self.frame(FRAME_PACKED)?;
+            }
+            Stored::Constant(_) | Stored::TimeConstant(..) => {}
+        }
+        Ok(())
+    }
+
+    /// Appends one value of a prepared column.
+    pub(super) fn write_value(
+        &self,
+        column: &Column,
+        index: usize,
+        time_ns: i64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Corrupt> {
+        let int = || {
+            column
+                .ints
+                .as_ref()
+                .and_then(|ints| ints.get(index))
+                .copied()
+                .ok_or(Corrupt("a number is missing"))
+        };
+        match &column.stored {
+            Stored::Constant(range) => {
+                out.extend_from_slice(self.directory.get(range.clone()).unwrap_or_default());
+            }
+            Stored::Integer(_) => time_text::put_number(out, int()?, 1),
+            Stored::Decimal(_, digits) => {
+                let scale = power_of_ten(*digits);
+                time_text::put_number(out, int()? / scale, 1);
+                out.push(b'.');
+                time_text::put_number(out, int()? % scale, *digits);
+            }
+            Stored::Hex { start, width } => {
+                let packed = self
+                    .loaded(FRAME_PACKED)
+                    .get(start + index * width..start + (index + 1) * width)
+                    .ok_or(Corrupt("a packed value is missing"))?;
+                for byte in packed {
+                    out.push(hex_char(byte >> 4));
+                    out.push(hex_char(byte & 15));
+                }
+            }
+            Stored::Dictionary { first, .. } => {
+                let id = column
+                    .ids
+                    .as_ref()
+                    .and_then(|ids| ids.get(index))
+                    .ok_or(Corrupt("a dictionary number is missing"))?;
+                out.extend_from_slice(self.dictionary_value(first + usize::from(*id))?);
+            }
+            Stored::Text { first } => out.extend_from_slice(self.text_value(first + index)?),
+            Stored::TimeConstant(form, difference) => {
+                time_text::write(out, *form, time_ns, *difference);
+            }
+            Stored::Time(form, _) => time_text::write(out, *form, time_ns, int()?),
+        }
+        Ok(())
+    }
+
+    /// The literals of a shape.
+    pub(super) fn literals(&self, shape: &Shape) -> impl Iterator<Item = &[u8]> {
+        shape.pieces.iter().filter_map(|piece| match piece {
+            Piece::Literal(range) => self.directory.get(range.clone()),
+            Piece::Column(_) => None,
+        })
+    }
+
+    pub(super) fn constant(&self, range: &Range<usize>) -> &[u8] {
+        self.directory.get(range.clone()).unwrap_or_default()
+    }
+
+    /// Numbers of the dictionary entries of a prepared column, row by row.
+    pub(super) fn dictionary_ids(column: &Column) -> &[u8] {
+        column.ids.as_deref().unwrap_or_default()
+    }
+
+    /// The whole dictionary frame and the ends of its values.
+    pub(super) fn dictionary(&mut self) -> Result<(&[u8], &[u32]), Corrupt> {
+        self.dictionary_ends()?;
+        let ends = self.dictionary_ends.as_deref().unwrap_or_default();
+        Ok((loaded_of(&self.frames, FRAME_DICTIONARY), ends))
+    }
+
+    /// The whole text frame and the ends of its values.
+    pub(super) fn texts(&mut self) -> Result<(&[u8], &[u32]), Corrupt> {
+        self.text_ends()?;
+        let ends = self.text_ends.as_deref().unwrap_or_default();
+        Ok((loaded_of(&self.frames, FRAME_TEXT), ends))
+    }
+
+    /// Whether there are lines kept as they are, and their texts.
+    pub(super) fn odd_texts(&mut self) -> Result<Vec<&[u8]>, Corrupt> {
+        let ranges = self.odd_lines()?.to_vec();
+        let frame = self.frame(FRAME_ODD)?;
+        Ok(ranges
+            .into_iter()
+            .map(|r| frame.get(r).unwrap_or_default())
+            .collect())
+    }
+
+    fn odd_lines(&mut self) -> Result<&[Range<usize>], Corrupt> {
+        if self.odd.is_none() {
+            let n = self.odd_rows.len();
+            let mut ranges = Vec::with_capacity(n);
+            let mut cursor = Cursor::new(self.frame(FRAME_ODD)?);
+            for _ in 0..n {
+                let len = cursor.size()?;
+                let start = cursor.position();
+                cursor.take(len)?;
+                ranges.push(start..start + len);
+            }
+            self.odd = Some(ranges);
+        }
+        Ok(self.odd.as_deref().unwrap_or_default())
+    }
+
+    fn dictionary_ends(&mut self) -> Result<(), Corrupt> {
+        if self.dictionary_ends.is_none() {
+            self.dictionary_ends = Some(value_ends(self.frame(FRAME_DICTIONARY)?));
+        }
+        Ok(())
+    }
+
+    fn text_ends(&mut self) -> Result<(), Corrupt> {
+        if self.text_ends.is_none() {
+            self.text_ends = Some(value_ends(self.frame(FRAME_TEXT)?));
+        }
+        Ok(())
+    }
+
+    fn dictionary_value(&self, i: usize) -> Result<&[u8], Corrupt> {
+        let ends = self.dictionary_ends.as_deref().unwrap_or_default();
+        value(self.loaded(FRAME_DICTIONARY), ends, i)
+    }
+
+    fn text_value(&self, i: usize) -> Result<&[u8], Corrupt> {
+        let ends = self.text_ends.as_deref().unwrap_or_default();
+        value(self.loaded(FRAME_TEXT), ends, i)
+    }
+
+    fn frame(&mut self, frame: usize) -> Result<&[u8], Corrupt> {
+        load(&self.bytes, &mut self.frames, frame)
+    }
+
+    fn loaded(&self, frame: usize) -> &[u8] {
+        loaded_of(&self.frames, frame)
+    }
+}
+
+/// Numbers of the next dictionary entry, text value and packed byte while columns are read.
+#[derive(Default)]
+struct Firsts {
+    dictionary: usize,
+    text: usize,
+    packed: usize,
+}
+
+fn read_shape(
+    cursor: &mut Cursor<'_>,
+    rows: Vec<u32>,
+    places: &mut Places,
+    firsts: &mut Firsts,
+) -> Result<Shape, Corrupt> {
+    let text = cursor.bytes()?;
+    let text_start = cursor.position() - text.len();
+    let mut pieces = Vec::new();
+    let mut columns = Vec::new();
+    let mut at = text_start;
+    for (literal, mark) in Literals::new(text) {
+        pieces.push(Piece::Literal(at..at + literal.len()));
+        at += literal.len();
+        let form = match mark {
+            None if at == text_start + text.len() => break,
+            None => return Err(Corrupt("a timestamp has an unknown form")),
+            Some(Mark::Variable) => {
+                at += 1;
+                None
+            }
+            Some(Mark::Time(form)) => {
+                at += 2;
+                Some(form)
+            }
+        };
+        pieces.push(Piece::Column(columns.len()));
+        columns.push(Column {
+            stored: read_column(cursor, rows.len(), form, places, firsts)?,
+            ints: None,
+            ids: None,
+        });
+    }
+    Ok(Shape {
+        pieces,
+        columns,
+        rows,
+    })
+}
+
+fn read_column(
+    cursor: &mut Cursor<'_>,
+    n: usize,
+    form: Option<TimeForm>,
+    places: &mut Places,
+    firsts: &mut Firsts,
+) -> Result<Stored, Corrupt> {
+    let mut ints = |cursor: &mut Cursor<'_>| {
+        let (layout, place) = places.ints(cursor, n)?;
+        Ok::<_, Corrupt>(IntSource(layout, place))
+    };
+    Ok(match (cursor.byte()?, form) {
+        (kind::CONSTANT, None) => {
+            let len = cursor.bytes()?.len();
+            Stored::Constant(cursor.position() - len..cursor.position())
+        }
+        (kind::INTEGER, None) => Stored::Integer(ints(cursor)?),
+        (kind::DECIMAL, None) => {
+            let digits = usize::from(cursor.byte()?);
+            Stored::Decimal(ints(cursor)?, digits)
+        }
+        (kind::HEX, None) => {
+            let width = cursor.size()?;
+            let start = firsts.packed;
+            firsts.packed = width
+                .checked_mul(n)
+                .and_then(|len| start.checked_add(len))
+                .ok_or(Corrupt("a length overflows"))?;
+            Stored::Hex { start, width }
+        }
+        (kind::DICTIONARY, None) => {
+            let count = cursor.size()?;
+            let first = firsts.dictionary;
+            firsts.dictionary = first
+                .checked_add(count)
+                .ok_or(Corrupt("a length overflows"))?;
+            Stored::Dictionary {
+                first,
+                count,
+                ids: DictionaryIds(places.next(n)),
+            }
+        }
+        (kind::TEXT, None) => {
+            let first = firsts.text;
+            firsts.text += n;
+            Stored::Text { first }
+        }
+        (kind::TIME_CONSTANT, Some(form)) => Stored::TimeConstant(form, cursor.zigzag()?),
+        (kind::TIME, Some(form)) => Stored::Time(form, ints(cursor)?),
+        _ => return Err(Corrupt("a column has an unknown kind")),
+    })
+}
+
+fn load<'a>(bytes: &[u8], frames: &'a mut [Frame], frame: usize) -> Result<&'a [u8], Corrupt> {
+    let frame = frames.get_mut(frame).ok_or(Corrupt("a frame is missing"))?;
+    if frame.loaded.is_none() {
+        let stored = bytes.get(frame.stored.clone()).unwrap_or_default();
+        frame.loaded = Some(if frame.is_compressed {
+            decompress(stored, frame.raw_len)?
+        } else {
+            stored.to_vec()
+        });
+    }
+    Ok(frame.loaded.as_deref().unwrap_or_default())
+}
+
+fn loaded_of(frames: &[Frame], frame: usize) -> &[u8] {
+    frames
+        .get(frame)
+        .and_then(|f| f.loaded.as_deref())
+        .unwrap_or_default()
+}
+
+fn payload<'a>(bytes: &[u8], frames: &'a mut [Frame], place: &Place) -> Result<&'a [u8], Corrupt> {
+    match place {
+        Place::Small(range) => load(bytes, frames, FRAME_SMALL)?
+            .get(range.clone())
+            .ok_or(Corrupt("a small column is missing")),
+        Place::Large(frame) => load(bytes, frames, *frame),
+    }
+}
+
+fn decompress(stored: &[u8], raw_len: usize) -> Result<Vec<u8>, Corrupt> {
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            None => kept.insert(
+                zstd::bulk::Decompressor::new().map_err(|_| Corrupt("zstd does not start"))?,
+            ),
+        };
+        let raw = decompressor
+            .decompress(stored, raw_len)
+            .map_err(|_| Corrupt("a frame does not decompress"))?;
+        if raw.len() == raw_len {
+            Ok(raw)
+        } else {
+            Err(Corrupt("a frame has the wrong length"))
+        }
+    })
+}
+
+fn value_ends(frame: &[u8]) -> Vec<u32> {
+    memchr::memchr_iter(VALUE_END, frame)
+        .map(|at| at as u32)
+        .collect()
+}
+
+fn value<'a>(frame: &'a [u8], ends: &[u32], i: usize) -> Result<&'a [u8], Corrupt> {
+    let end = *ends.get(i).ok_or(Corrupt("a value is missing"))? as usize;
+    let start = i
+        .checked_sub(1)
+        .and_then(|before| ends.get(before))
+        .map_or(0, |end| *end as usize + 1);
+    frame.get(start..end).ok_or(Corrupt("a value is missing"))
+}
+
+fn hex_char(digit: u8) -> u8 {
+    if digit < 10 {
+        b'0' + digit
+    } else {
+        b'a' + digit - 10
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::encode::Encoder;
+    use super::*;
+    use crate::lines::Lines;
+    use proptest::prelude::*;
+
+    const NOW: i64 = 1_795_305_605_123_456_789;
+
+    fn round_trip(lines: &Lines) -> EncodedLen {
+        let encoded = Encoder::new()
+            .and_then(|mut e| e.encode(lines))
+            .expect("a block");
+        let len = encoded.bytes.len();
+        let mut block = Block::open(encoded.bytes).expect("it opens");
+        assert_eq!(block.len(), lines.len());
+        assert_eq!(block.times().expect("times"), lines.times());
+        assert_eq!(block.levels().expect("levels"), lines.levels());
+        for (row, (text, time_ns)) in lines.texts().zip(lines.times()).enumerate() {
+            let mut out = Vec::new();
+            block.line(row, *time_ns, &mut out).expect("a line");
+            assert_eq!(
+                String::from_utf8_lossy(&out),
+                String::from_utf8_lossy(text),
+                "line {row}"
+            );
+            assert_eq!(out, text);
+        }
+        EncodedLen(len)
+    }
+
+    struct EncodedLen(usize);
+
+    #[test]
+    fn every_kind_of_column_comes_back() {
+        let mut lines = Lines::default();
+        for i in 0..2000i64 {
+            let time_ns = NOW + i * 1_000_003;
+            let text = format!(
+                "{{\"ts\":\"2026-11-22T00:00:{:02}.{:03}Z\",\"n\":{},\"d\":{}.{:03},\"id\":\"{:016x}\",\"level\":\"{}\",\"same\":\"x1\",\"free\":\"v{} w\"}}",
+                i % 60,
+                i % 1000,
+                i * 7919,
+                i,
+                i % 1000,
+                i * 0x9e37_79b9,
+                ["info", "warn"][i as usize % 2],
+                i * 31
+            );
+            lines.push(time_ns, Level::Info, text.as_bytes());
+        }
+        let raw = lines.text_bytes();
+        let EncodedLen(len) = round_trip(&lines);
+        assert!(len * 8 < raw, "{len} of {raw}");
+    }
+
+    #[test]
+    fn strange_lines_come_back() {
+        let mut lines = Lines::default();
+        for text in [
+            &b""[..],
+            b"\n",
+            b"a\nb 12\nc",
+            b"\x01\x02\x00",
+            b"\xff\xfe 12 \"",
+            b"a=\"",
+            b"a=\"x\\",
+            b"=\"\\\n\"",
+            b"007 0.50 1e5 00.1 0.0000001",
+            b"9999-12-31T23:59:59Z 23:59:60",
+            b"\x1b[31mred1\x1b[0m",
+            b"99999999999999999999 18446744073709551616",
+        ] {
+            for i in 0..5 {
+                lines.push(NOW - i, Level::Error, text);
+            }
+        }
+        round_trip(&lines);
+    }
+
+    #[test]
+    fn damage_is_told_and_never_panics() {
+        let mut lines = Lines::default();
+        for i in 0..50 {
+            lines.push(
+                NOW,
+                Level::Info,
+                format!("took {i}ms id={i:08x}").as_bytes(),
+            );
+        }
+        let good = Encoder::new()
+            .and_then(|mut e| e.encode(&lines))
+            .expect("a block")
+            .bytes;
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            assert!(Block::open(bad).is_err(), "byte {at}");
+        }
+        // The same with a checksum that matches: wrong answers are possible, panics are not.
+        for at in 4..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            let checksum = crc32fast::hash(&bad[4..]);
+            bad[..4].copy_from_slice(&checksum.to_le_bytes());
+            if let Ok(mut block) = Block::open(bad) {
+                let _ = (block.times(), block.levels());
+                for row in 0..block.len().min(100) {
+                    let _ = block.line(row, NOW, &mut Vec::new());
+                }
+            }
+        }
+    }
+
+    fn any_text() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            Just(b"level=info ".to_vec()),
+            Just(b"\"k\":\"v\", ".to_vec()),
+            (0u32..100_000).prop_map(|n| format!("{n} ").into_bytes()),
+            (0u32..1000).prop_map(|n| format!("took {n}ms ").into_bytes()),
+            (0u32..1000).prop_map(|n| format!("0.{n:03},").into_bytes()),
+            any::<u32>().prop_map(|n| format!("id={n:08x};").into_bytes()),
+            (0u32..60).prop_map(|n| format!("2026-11-22T10:00:{n:02}.123Z ").into_bytes()),
+            (0u32..60).prop_map(|n| format!("10:00:{n:02},123456").into_bytes()),
+            "[ -~]{0,8}".prop_map(String::into_bytes),
+            prop::collection::vec(any::<u8>(), 0..6),
+        ];
+        prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn any_bytes_come_back(
+            texts in prop::collection::vec((any_text(), any::<i64>(), 0u8..7), 1..60),
+        ) {
+            let mut lines = Lines::default();
+            for (text, time_ns, level) in &texts {
+                lines.push(*time_ns, Level::from_number(*level), text);
+            }
+            round_trip(&lines);
+        }
+    }
+}

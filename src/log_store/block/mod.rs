@@ -1,0 +1,55 @@
+//! A block: some 256 KB of consecutive lines of one stream, as columns, lossless to the byte
+//! (docs/formats/log_store.md).
+//!
+//! 1. [`template`] takes each line apart into its shape and its variables.
+//! 2. [`encode`] turns the variables of equal shapes into typed columns, packs them into a few
+//!    zstd frames, and collects the words for the index on the way.
+//! 3. [`decode`] opens a block and decodes only the frames and columns that are asked for.
+//! 4. [`prune`] says which lines may hold a word by looking at shapes and columns, without
+//!    rebuilding a single line.
+//!
+//! Blocks know nothing of streams, files and queries.
+
+pub(crate) mod bytes;
+pub(crate) mod decode;
+pub(crate) mod encode;
+mod ints;
+pub(crate) mod prune;
+pub(crate) mod template;
+pub(crate) mod time_text;
+
+/// Version of the format; a reader refuses any other.
+pub(crate) const VERSION: u8 = 1;
+
+/// Lines in a block at most: short lines would else make blocks that take long to open.
+pub(crate) const LINES_MAX: usize = 1 << 16;
+
+/// Columns with less than so many bytes share a frame: a frame of its own costs more than it saves.
+const SMALL_COLUMN_BYTES: usize = 512;
+
+/// Frames below this size are not worth compressing.
+const COMPRESS_MIN_BYTES: usize = 40;
+
+/// The frames with a fixed place; large columns follow.
+const FRAME_DIRECTORY: usize = 0;
+const FRAME_DICTIONARY: usize = 1;
+const FRAME_TEXT: usize = 2;
+const FRAME_PACKED: usize = 3;
+const FRAME_SMALL: usize = 4;
+const FRAME_ODD: usize = 5;
+const FRAMES_FIXED: usize = 6;
+
+/// How the values of a variable are stored.
+mod kind {
+    pub(super) const CONSTANT: u8 = 0;
+    pub(super) const INTEGER: u8 = 1;
+    pub(super) const DECIMAL: u8 = 2;
+    pub(super) const HEX: u8 = 3;
+    pub(super) const DICTIONARY: u8 = 4;
+    pub(super) const TEXT: u8 = 5;
+    pub(super) const TIME_CONSTANT: u8 = 6;
+    pub(super) const TIME: u8 = 7;
+}
+
+/// Values end with this byte in the text and dictionary frames; none of them holds it.
+const VALUE_END: u8 = b'\n';

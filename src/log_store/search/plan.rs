@@ -1,0 +1,376 @@
+//! What lines must have to satisfy a filter, as far as index, block table and columns can tell.
+//!
+//! A [`Need`] follows from a filter and the labels of a stream. It never rules out a line that
+//! `Filter::matches` accepts; where it is [exact](Need::is_exact), it accepts no other either, and
+//! no line has to be compared.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use log_query::{FieldTest, Filter, LEVEL, MESSAGE, Needle};
+use model::{Labels, Level, StreamId};
+
+use crate::bits::Bits;
+use crate::block::bytes::Corrupt;
+use crate::block::decode::Block;
+use crate::block::prune;
+use crate::index::BlockIndex;
+use crate::table::BlockMeta;
+use crate::tokens::{self, Lookup, Marker};
+
+/// All levels, a bit each.
+const ALL_LEVELS: u8 = 0x7f;
+
+/// A word that a line must hold.
+#[derive(Debug, Clone)]
+pub(crate) struct NeededWord {
+    lookup: Lookup,
+    /// What to look for in columns, where that prunes.
+    needle: Option<Needle>,
+}
+
+/// What a line must have.
+#[derive(Debug, Clone)]
+pub(crate) enum Need {
+    /// One of these levels, a bit each. All levels: nothing at all. None: no line will do.
+    Levels(u8),
+    /// All of these words.
+    Words(Vec<NeededWord>),
+    /// All of these words, unless a backslash somewhere in the line writes them differently.
+    FieldWords(Vec<NeededWord>),
+    All(Vec<Need>),
+    Any(Vec<Need>),
+}
+
+impl Need {
+    const ANYTHING: Self = Self::Levels(ALL_LEVELS);
+    const NOTHING: Self = Self::Levels(0);
+
+    /// What the filter needs of lines of a stream with these labels.
+    pub(crate) fn of(filter: &Filter, labels: &Labels) -> Self {
+        match filter {
+            Filter::All => Self::ANYTHING,
+            Filter::And(all) => Self::all(all.iter().map(|f| Self::of(f, labels)).collect()),
+            Filter::Or(any) => Self::any(any.iter().map(|f| Self::of(f, labels)).collect()),
+            Filter::Not(filter) => {
+                let need = Self::of(filter, labels);
+                need.complement().unwrap_or(Self::ANYTHING_INEXACT)
+            }
+            Filter::Word(needle) | Filter::Phrase(needle) => {
+                Self::Words(needed(needle.as_str(), false))
+            }
+            Filter::Prefix(needle) => Self::Words(needed(needle.as_str(), true)),
+            Filter::Regex(_) => Self::ANYTHING_INEXACT,
+            Filter::Level(from, to) => Self::levels(|level| (*from..=*to).contains(&level)),
+            Filter::Field { name, test } => Self::of_field(name, test, labels),
+        }
+    }
+
+    /// Anything may satisfy it, and every line has to be compared.
+    const ANYTHING_INEXACT: Self = Self::Words(Vec::new());
+
+    fn levels(wanted: impl Fn(Level) -> bool) -> Self {
+        let bits = Level::ALL.iter().filter(|level| wanted(**level));
+        Self::Levels(bits.fold(0, |mask, level| mask | 1 << *level as u8))
+    }
+
+    fn of_field(name: &str, test: &FieldTest, labels: &Labels) -> Self {
+        if name == LEVEL {
+            return Self::levels(|level| test.matches(level.as_str()));
+        }
+        if let Some(value) = labels.get(name) {
+            return if test.matches(value) {
+                Self::ANYTHING
+            } else {
+                Self::NOTHING
+            };
+        }
+        let mut words = match test {
+            FieldTest::Equal(value) => needed(value, false),
+            FieldTest::Prefix(start) => needed(start, true),
+            // Whether what it ends with may go on is not told: the weaker need is right for both.
+            FieldTest::Contains(needle) => needed(needle.as_str(), true),
+            FieldTest::Exists | FieldTest::Regex(_) | FieldTest::Range(..) => Vec::new(),
+        };
+        // The sentence has no name in a text without fields.
+        if name != MESSAGE {
+            words.extend(needed(name, false));
+        }
+        Self::FieldWords(words)
+    }
+
+    fn all(needs: Vec<Self>) -> Self {
+        let mut levels = ALL_LEVELS;
+        let mut rest = Vec::new();
+        for need in needs {
+            match need {
+                Self::Levels(mask) => levels &= mask,
+                Self::All(inner) => rest.extend(inner),
+                other => rest.push(other),
+            }
+        }
+        if levels == 0 || rest.is_empty() {
+            return Self::Levels(levels);
+        }
+        if levels != ALL_LEVELS {
+            rest.push(Self::Levels(levels));
+        }
+        Self::All(rest)
+    }
+
+    fn any(needs: Vec<Self>) -> Self {
+        let mut levels = 0;
+        let mut rest = Vec::new();
+        for need in needs {
+            match need {
+                Self::Levels(mask) => levels |= mask,
+                other => rest.push(other),
+            }
+        }
+        if levels == ALL_LEVELS || rest.is_empty() {
+            return Self::Levels(levels);
+        }
+        if levels != 0 {
+            rest.push(Self::Levels(levels));
+        }
+        Self::Any(rest)
+    }
+
+    /// The opposite, where that is known exactly. What consists of levels only has become one
+    /// mask above.
+    fn complement(&self) -> Option<Self> {
+        match self {
+            Self::Levels(mask) => Some(Self::Levels(!mask & ALL_LEVELS)),
+            _ => None,
+        }
+    }
+
+    /// Whether lines that have it satisfy the filter without being compared; then the levels.
+    pub(crate) fn is_exact(&self) -> Option<u8> {
+        match self {
+            Self::Levels(mask) => Some(*mask),
+            _ => None,
+        }
+    }
+
+    /// Whether no line will do.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Levels(0))
+    }
+
+    /// The blocks of a partition that may hold such lines.
+    pub(crate) fn blocks(
+        &self,
+        index: Option<&BlockIndex>,
+        table: &[BlockMeta],
+    ) -> tantivy::Result<Bits> {
+        let n = table.len();
+        Ok(match self {
+            Self::Levels(ALL_LEVELS) => Bits::all(n),
+            Self::Levels(mask) => {
+                let mut found = Bits::none(n);
+                for (i, block) in table.iter().enumerate() {
+                    if block.levels() & mask != 0 {
+                        found.insert(i);
+                    }
+                }
+                found
+            }
+            Self::Words(words) => blocks_with(words, index, n)?,
+            Self::FieldWords(words) => {
+                let mut found = blocks_with(words, index, n)?;
+                if let Some(index) = index {
+                    found.unite(&index.with_marker(Marker::Escapes)?);
+                }
+                found
+            }
+            Self::All(needs) => {
+                let mut found = Bits::all(n);
+                for need in needs {
+                    found.intersect(&need.blocks(index, table)?);
+                }
+                found
+            }
+            Self::Any(needs) => {
+                let mut found = Bits::none(n);
+                for need in needs {
+                    found.unite(&need.blocks(index, table)?);
+                }
+                found
+            }
+        })
+    }
+
+    /// The rows of a block that may be such lines.
+    pub(crate) fn rows(
+        &self,
+        block: &mut Block,
+        times: &[i64],
+        levels: &[u8],
+    ) -> Result<Bits, Corrupt> {
+        let n = block.len();
+        Ok(match self {
+            Self::Levels(ALL_LEVELS) => Bits::all(n),
+            Self::Levels(mask) => {
+                let mut found = Bits::none(n);
+                for (row, level) in levels.iter().enumerate() {
+                    if mask >> level & 1 == 1 {
+                        found.insert(row);
+                    }
+                }
+                found
+            }
+            Self::FieldWords(_) if block.has_escapes() => Bits::all(n),
+            Self::Words(words) | Self::FieldWords(words) => {
+                let mut found = Bits::all(n);
+                for needle in words.iter().filter_map(|word| word.needle.as_ref()) {
+                    if found.is_empty() {
+                        break;
+                    }
+                    found.intersect(&block.rows_with(needle, times)?);
+                }
+                found
+            }
+            Self::All(needs) => {
+                let mut found = Bits::all(n);
+                for need in needs {
+                    if found.is_empty() {
+                        break;
+                    }
+                    found.intersect(&need.rows(block, times, levels)?);
+                }
+                found
+            }
+            Self::Any(needs) => {
+                let mut found = Bits::none(n);
+                for need in needs {
+                    found.unite(&need.rows(block, times, levels)?);
+                }
+                found
+            }
+        })
+    }
+}
+
+fn needed(text: &str, open_end: bool) -> Vec<NeededWord> {
+    tokens::words(text, open_end)
+        .iter()
+        .map(|word| NeededWord {
+            lookup: word.lookup(),
+            needle: prune::needle(word),
+        })
+        .collect()
+}
+
+fn blocks_with(
+    words: &[NeededWord],
+    index: Option<&BlockIndex>,
+    n: usize,
+) -> tantivy::Result<Bits> {
+    let mut found = Bits::all(n);
+    let Some(index) = index else {
+        return Ok(found);
+    };
+    for word in words {
+        if word.lookup == Lookup::Nothing {
+            continue;
+        }
+        if found.is_empty() {
+            break;
+        }
+        found.intersect(&index.blocks_with(&word.lookup)?);
+    }
+    Ok(found)
+}
+
+/// The needs of a filter for all streams of a search. Streams on whose labels the filter decides
+/// alike share one, so that the index is asked once for all of them.
+pub(crate) struct Plan<'a> {
+    filter: &'a Filter,
+    by_stream: HashMap<StreamId, (usize, Labels)>,
+    by_outcome: HashMap<Vec<bool>, usize>,
+    needs: Vec<Arc<Need>>,
+}
+
+impl<'a> Plan<'a> {
+    pub(crate) fn new(filter: &'a Filter) -> Self {
+        Self {
+            filter,
+            by_stream: HashMap::new(),
+            by_outcome: HashMap::new(),
+            needs: Vec::new(),
+        }
+    }
+
+    /// Prepares a stream.
+    pub(crate) fn add_stream(&mut self, id: StreamId, labels: &Labels) {
+        if self.by_stream.contains_key(&id) {
+            return;
+        }
+        let mut outcome = Vec::new();
+        label_outcomes(self.filter, labels, &mut outcome);
+        let number = *self.by_outcome.entry(outcome).or_insert_with(|| {
+            self.needs.push(Arc::new(Need::of(self.filter, labels)));
+            self.needs.len() - 1
+        });
+        self.by_stream.insert(id, (number, labels.clone()));
+    }
+
+    pub(crate) fn has_stream(&self, id: StreamId) -> bool {
+        self.by_stream.contains_key(&id)
+    }
+
+    /// Number of the need of a prepared stream, the need, and the labels.
+    pub(crate) fn stream(&self, id: StreamId) -> Option<(usize, &Arc<Need>, &Labels)> {
+        let (number, labels) = self.by_stream.get(&id)?;
+        Some((*number, self.needs.get(*number)?, labels))
+    }
+}
+
+/// What the labels decide, test by test: "there and right", "there", in the filter's order.
+fn label_outcomes(filter: &Filter, labels: &Labels, out: &mut Vec<bool>) {
+    match filter {
+        Filter::And(inner) | Filter::Or(inner) => {
+            for filter in inner {
+                label_outcomes(filter, labels, out);
+            }
+        }
+        Filter::Not(inner) => label_outcomes(inner, labels, out),
+        Filter::Field { name, test } if name != LEVEL => {
+            let value = labels.get(name);
+            out.push(value.is_some());
+            out.push(value.is_some_and(|value| test.matches(value)));
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use log_query::Query;
+
+    fn need(query: &str) -> Need {
+        let labels = Labels::from_pairs([("namespace", "shop")]);
+        Need::of(&Query::parse(query).expect(query).filter, &labels)
+    }
+
+    #[test]
+    fn labels_and_levels_are_decided_exactly() {
+        let check = |query: &str, expected: Option<u8>| {
+            assert_eq!(need(query).is_exact(), expected, "{query}");
+        };
+        check("", Some(ALL_LEVELS));
+        check("ns:shop", Some(ALL_LEVELS));
+        check("ns:other", Some(0));
+        check("-ns:other", Some(ALL_LEVELS));
+        check("level:error", Some(1 << 5));
+        check("-level:error ns:shop", Some(ALL_LEVELS & !(1 << 5)));
+        check("level:error or level:warn", Some(1 << 5 | 1 << 4));
+        check("timeout ns:other", Some(0));
+        check("timeout", None);
+        check("-timeout", None);
+        check("-/x/", None);
+        check("status:500", None);
+    }
+}

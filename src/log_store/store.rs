@@ -1,0 +1,627 @@
+//! The store itself: takes lines, seals them, drops what is too old, and hands out snapshots.
+//!
+//! The life of a line:
+//! 1. `append` puts it into the open buffers; from then on searches find it.
+//! 2. `seal` takes all open buffers and checkpoints at one instant as a [`Generation`]; lines that
+//!    come later go to new buffers. The generation stays searchable while it is written.
+//! 3. The partition's folder is written beside, synced and renamed; then one transaction commits
+//!    partition, stream numbers and checkpoints; then, under the lock, the partition takes the
+//!    generation's place.
+//!
+//! After a crash before the transaction the sources are read again from the committed checkpoints;
+//! after it, from the new ones. When sealing fails the generation stays where it is and is tried
+//! again; nothing accepted is lost.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use log_query::LogStoreStats;
+use model::{Checkpoint, Labels, LogBatch, LogSink, StoreError, StreamId};
+use parking_lot::{Condvar, Mutex, RwLock};
+use tracing::{info, warn};
+
+use crate::catalogue::{Catalogue, Commit};
+use crate::config::Config;
+use crate::failure::io_failed;
+use crate::lines::Lines;
+use crate::metrics::Metrics;
+use crate::open::{Generation, OpenBuffers};
+use crate::partition::{self, Partition};
+use crate::retention;
+use crate::search::snapshot::Snapshot;
+use crate::streams::Streams;
+use crate::tail::{NewLine, Tails};
+
+const LOCK_FILE: &str = "lock";
+const CATALOGUE_FILE: &str = "catalogue.db";
+
+/// After a failed seal the next attempt waits this long: each writes some megabytes for nothing.
+const RETRY_NS: i64 = 5_000_000_000;
+
+/// How long a waiting `append` sleeps before it looks whether it has to seal itself.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The log store. Share it behind an `Arc`; all methods take `&self`.
+pub struct LogStore {
+    folder: PathBuf,
+    config: Config,
+    metrics: Metrics,
+    catalogue: Catalogue,
+    /// What was committed before this process started.
+    checkpoints_at_start: Vec<Checkpoint>,
+    /// One seal or drop at a time. Locked before `state`.
+    maintenance: Mutex<()>,
+    /// Locked before `streams`.
+    state: Mutex<State>,
+    /// Told when open buffers have been sealed, when that failed, and at the end.
+    freed: Condvar,
+    streams: Arc<RwLock<Streams>>,
+    tails: Arc<Tails>,
+    /// The time last given, for seals that nobody gives a time to.
+    now_ns: AtomicI64,
+    /// Held as long as the store is open.
+    _lock: File,
+}
+
+struct State {
+    open: OpenBuffers,
+    sealing: Option<Arc<Generation>>,
+    partitions: Arc<Vec<Arc<Partition>>>,
+    next_partition: u64,
+    failure: Option<Failure>,
+    is_closed: bool,
+}
+
+/// Why the last seal failed, and when the next attempt is due.
+struct Failure {
+    is_full: bool,
+    message: String,
+    retry_ns: i64,
+}
+
+impl Failure {
+    fn error(&self) -> StoreError {
+        if self.is_full {
+            StoreError::NoSpace(self.message.clone())
+        } else {
+            StoreError::Io {
+                context: self.message.clone(),
+                source: std::io::Error::other("will be tried again"),
+            }
+        }
+    }
+}
+
+impl State {
+    fn memory_bytes(&self) -> usize {
+        self.open.memory_bytes + self.sealing.as_ref().map_or(0, |g| g.memory_bytes)
+    }
+}
+
+impl LogStore {
+    /// Opens the store in a folder, which is made if need be, and removes what a crash has left
+    /// half written. `now_ns` is the time in nanoseconds since 1970-01-01 UTC.
+    ///
+    /// # Errors
+    /// `Refused` when another process has it open or a newer version has written it; `Io`,
+    /// `NoSpace`, `Database` or `Damaged` (the catalogue's streams) when it cannot be read.
+    pub fn open(
+        folder: &Path,
+        config: Config,
+        metrics: Metrics,
+        now_ns: i64,
+    ) -> Result<Self, StoreError> {
+        fs::create_dir_all(folder).map_err(|source| io_failed("create", folder, source))?;
+        let lock = lock(folder)?;
+        let catalogue = Catalogue::open(&folder.join(CATALOGUE_FILE))?;
+        let rows = catalogue.partitions()?;
+        remove_leftovers(folder, &rows.iter().map(|row| row.id).collect::<Vec<_>>())?;
+        let partitions: Vec<Arc<Partition>> = rows
+            .into_iter()
+            .map(|row| Arc::new(Partition::open(folder, row, &metrics)))
+            .collect();
+        let streams = Streams::new(catalogue.streams()?, config.streams_max);
+        let checkpoints_at_start = catalogue.checkpoints()?;
+        let next_partition = catalogue.last_partition()?.map_or(0, |id| id + 1);
+        let store = Self {
+            folder: folder.to_owned(),
+            catalogue,
+            checkpoints_at_start,
+            maintenance: Mutex::new(()),
+            state: Mutex::new(State {
+                open: OpenBuffers::default(),
+                sealing: None,
+                partitions: Arc::new(partitions),
+                next_partition,
+                failure: None,
+                is_closed: false,
+            }),
+            freed: Condvar::new(),
+            streams: Arc::new(RwLock::new(streams)),
+            tails: Tails::new(config.tails_max, metrics.clone()),
+            now_ns: AtomicI64::new(now_ns),
+            config,
+            metrics,
+            _lock: lock,
+        };
+        store.forget_gone_streams()?;
+        store.update_gauges();
+        Ok(store)
+    }
+
+    /// Does what is due: seals open buffers that are full or old, drops partitions that are too
+    /// old or too many. To be called every second or so, on a thread that may block.
+    ///
+    /// # Errors
+    /// What went wrong; it has been reported, and the next call tries again.
+    pub fn maintain(&self, now_ns: i64) -> Result<(), StoreError> {
+        self.now_ns.store(now_ns, Ordering::Relaxed);
+        let sealed = if self.is_seal_due(now_ns) {
+            self.seal()
+        } else {
+            Ok(())
+        };
+        // Retention also when sealing fails: it is what makes room.
+        let dropped = self.drop_expired(now_ns);
+        self.update_gauges();
+        sealed.and(dropped)
+    }
+
+    fn is_seal_due(&self, now_ns: i64) -> bool {
+        let state = self.state.lock();
+        if let Some(failure) = &state.failure {
+            return now_ns >= failure.retry_ns;
+        }
+        let age_ns = i64::try_from(self.config.partition_age.as_nanos()).unwrap_or(i64::MAX);
+        state.sealing.is_some()
+            || state.open.text_bytes >= self.config.partition_bytes
+            || state
+                .open
+                .since_ns
+                .is_some_and(|since| now_ns.saturating_sub(since) >= age_ns)
+    }
+
+    /// Seals everything that is open now, whether it is due or not.
+    ///
+    /// # Errors
+    /// As for writing files; lines stay in memory, can be found, and will be sealed later.
+    pub fn seal(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.maintenance.lock();
+        self.seal_all()
+    }
+
+    /// Seals the generation that failed before, if any, and what is open. The caller holds
+    /// `maintenance`.
+    fn seal_all(&self) -> Result<(), StoreError> {
+        let left_over = self.state.lock().sealing.clone();
+        if let Some(generation) = left_over {
+            self.write_generation(&generation)?;
+        }
+        let generation = {
+            let mut state = self.state.lock();
+            if state.open.is_empty() {
+                return Ok(());
+            }
+            let streams = self.streams.read();
+            let generation = Arc::new(state.open.take(|id| streams.get(id).cloned()));
+            state.sealing = Some(Arc::clone(&generation));
+            generation
+        };
+        self.write_generation(&generation)
+    }
+
+    /// Writes a generation and puts the partition in its place, or notes why not.
+    fn write_generation(&self, generation: &Generation) -> Result<(), StoreError> {
+        let started = Instant::now();
+        let sealed_ns = self.now_ns.load(Ordering::Relaxed);
+        let result = self.write_and_commit(generation, sealed_ns);
+        let mut state = self.state.lock();
+        let result = match result {
+            Ok(partition) => {
+                if let Some(partition) = partition {
+                    let mut partitions = state.partitions.to_vec();
+                    partitions.push(Arc::new(partition));
+                    state.partitions = Arc::new(partitions);
+                }
+                state.sealing = None;
+                state.failure = None;
+                self.metrics.seals.inc();
+                self.metrics
+                    .seal_seconds
+                    .observe(started.elapsed().as_secs_f64());
+                Ok(())
+            }
+            Err(error) => {
+                self.metrics.seal_failures.inc();
+                if state.failure.is_none() {
+                    warn!(%error, "cannot seal log lines, they stay in memory and it is tried again");
+                }
+                state.failure = Some(Failure {
+                    is_full: matches!(error, StoreError::NoSpace(_)),
+                    message: error.to_string(),
+                    retry_ns: sealed_ns.saturating_add(RETRY_NS),
+                });
+                Err(error)
+            }
+        };
+        drop(state);
+        self.freed.notify_all();
+        result
+    }
+
+    fn write_and_commit(
+        &self,
+        generation: &Generation,
+        sealed_ns: i64,
+    ) -> Result<Option<Partition>, StoreError> {
+        let partition = if generation.streams.is_empty() {
+            None
+        } else {
+            let id = {
+                let mut state = self.state.lock();
+                state.next_partition += 1;
+                state.next_partition - 1
+            };
+            Some(Partition::write(
+                &self.folder,
+                id,
+                generation,
+                self.config.block_bytes,
+                sealed_ns,
+            )?)
+        };
+        let commit = Commit {
+            partition: partition.as_ref().map(|p| p.row),
+            streams: generation
+                .streams
+                .iter()
+                .map(|(id, (stream, _))| (*id, stream.clone()))
+                .collect(),
+            checkpoints: generation
+                .checkpoints
+                .iter()
+                .map(|(source, state)| (source.as_str(), state.as_deref()))
+                .collect(),
+        };
+        match self.catalogue.commit(&commit) {
+            Ok(()) => Ok(partition),
+            Err(error) => {
+                if let Some(partition) = partition {
+                    partition.remove();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn drop_expired(&self, now_ns: i64) -> Result<(), StoreError> {
+        let _one_at_a_time = self.maintenance.lock();
+        let rows: Vec<_> = self.partitions().iter().map(|p| p.row).collect();
+        let expired = retention::expired(
+            &rows,
+            now_ns,
+            self.config.retention,
+            self.config.disk_bytes_max,
+        );
+        for id in expired {
+            self.drop_partition(id)?;
+        }
+        Ok(())
+    }
+
+    /// Drops the partition with the oldest lines, to make room. Returns the bytes that were freed
+    /// on disk; 0 when there is no partition.
+    ///
+    /// # Errors
+    /// `Database` or `NoSpace` when the catalogue cannot be written.
+    pub fn drop_oldest(&self) -> Result<u64, StoreError> {
+        let _one_at_a_time = self.maintenance.lock();
+        let oldest = self
+            .partitions()
+            .iter()
+            .min_by_key(|p| (p.row.max_ns.min(p.row.sealed_ns), p.row.id))
+            .map(|p| p.row.id);
+        let freed = match oldest {
+            Some(id) => self.drop_partition(id)?,
+            None => 0,
+        };
+        self.update_gauges();
+        Ok(freed)
+    }
+
+    /// Forgets a partition, then removes its folder. The caller holds `maintenance`.
+    fn drop_partition(&self, id: u64) -> Result<u64, StoreError> {
+        self.catalogue.drop_partition(id)?;
+        let dropped = {
+            let mut state = self.state.lock();
+            let (dropped, kept): (Vec<_>, Vec<_>) = state
+                .partitions
+                .iter()
+                .cloned()
+                .partition(|p| p.row.id == id);
+            state.partitions = Arc::new(kept);
+            dropped
+        };
+        let mut freed = 0;
+        for partition in dropped {
+            partition.remove();
+            freed += partition.row.disk_bytes;
+            self.metrics.partitions_dropped.inc();
+            info!(
+                partition = id,
+                lines = partition.row.lines,
+                bytes = partition.row.disk_bytes,
+                "dropped the oldest log lines"
+            );
+        }
+        Ok(freed)
+    }
+
+    /// At the start only: forgets streams that have no line left, so that they do not pile up over
+    /// months of short-lived pods.
+    fn forget_gone_streams(&self) -> Result<(), StoreError> {
+        let partitions = self.partitions();
+        if partitions.iter().any(|p| p.blocks.is_empty()) {
+            // A damaged table does not say which streams it has.
+            return Ok(());
+        }
+        let alive: std::collections::HashSet<StreamId> = partitions
+            .iter()
+            .flat_map(|p| p.blocks.iter().map(|b| b.stream))
+            .collect();
+        let mut streams = self.streams.write();
+        let gone = streams.retain(|id| alive.contains(&id));
+        if gone.is_empty() {
+            return Ok(());
+        }
+        self.catalogue.forget_streams(&gone)
+    }
+
+    /// Ends the store: whoever waits in `append` gets `Cancelled`, and so does every later call.
+    /// Lines that are not sealed will be read again from their sources; call [`LogStore::seal`]
+    /// before to spare that.
+    pub fn close(&self) {
+        self.state.lock().is_closed = true;
+        self.freed.notify_all();
+    }
+
+    /// Why lines cannot be sealed at present, in a sentence; `None` when all is well.
+    pub fn last_error(&self) -> Option<String> {
+        let state = self.state.lock();
+        state.failure.as_ref().map(|f| f.message.clone())
+    }
+
+    pub(crate) fn partitions(&self) -> Arc<Vec<Arc<Partition>>> {
+        Arc::clone(&self.state.lock().partitions)
+    }
+
+    /// Everything that can be found now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let state = self.state.lock();
+        let sealing = state.sealing.iter().flat_map(|g| g.segments());
+        Snapshot {
+            open: state
+                .open
+                .segments()
+                .chain(sealing)
+                .map(|(id, segment)| (id, Arc::clone(segment)))
+                .collect(),
+            partitions: Arc::clone(&state.partitions),
+            streams: Arc::clone(&self.streams),
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub(crate) fn tails(&self) -> &Arc<Tails> {
+        &self.tails
+    }
+
+    /// What [`log_query::LogReader::stats`] tells.
+    pub(crate) fn count_all(&self) -> LogStoreStats {
+        let snapshot = self.snapshot();
+        let open_bytes = self.state.lock().memory_bytes() as u64;
+        let mut stats = LogStoreStats {
+            open_bytes,
+            streams: self.streams.read().len() as u64,
+            partitions: snapshot.partitions.len() as u64,
+            ..LogStoreStats::default()
+        };
+        let mut range: Option<(i64, i64)> = None;
+        let mut widen = |min_ns: i64, max_ns: i64| {
+            range = Some(match range {
+                None => (min_ns, max_ns),
+                Some((min, max)) => (min.min(min_ns), max.max(max_ns)),
+            });
+        };
+        for (_, segment) in &snapshot.open {
+            stats.lines += segment.lines.len() as u64;
+            stats.text_bytes += segment.lines.text_bytes() as u64;
+            if let Some((min_ns, max_ns)) = segment.lines.time_range() {
+                widen(min_ns, max_ns);
+            }
+        }
+        for partition in snapshot.partitions.iter() {
+            stats.lines += partition.row.lines;
+            stats.text_bytes += partition.row.text_bytes;
+            stats.disk_bytes += partition.row.disk_bytes;
+            stats.blocks += partition.blocks.len() as u64;
+            widen(partition.row.min_ns, partition.row.max_ns);
+        }
+        (stats.oldest_ns, stats.newest_ns) = range.unwrap_or_default();
+        stats
+    }
+
+    fn update_gauges(&self) {
+        let stats = self.count_all();
+        self.metrics.open_bytes.set(stats.open_bytes as i64);
+        self.metrics.streams.set(stats.streams as i64);
+        self.metrics.partitions.set(stats.partitions as i64);
+        self.metrics.blocks.set(stats.blocks as i64);
+        self.metrics.disk_bytes.set(stats.disk_bytes as i64);
+    }
+
+    /// Waits until so much memory is free, and seals on this thread if nobody else does: the
+    /// back-pressure must end even if the maintenance thread is late.
+    fn wait_for_room(&self, bytes: usize) -> Result<(), StoreError> {
+        let max = usize::try_from(self.config.open_bytes_max).unwrap_or(usize::MAX);
+        let mut has_waited = false;
+        loop {
+            let mut state = self.state.lock();
+            if state.is_closed {
+                return Err(StoreError::Cancelled);
+            }
+            let used = state.memory_bytes();
+            // A batch larger than the limit gets in once there is nothing else.
+            if used == 0 || used.saturating_add(bytes) <= max {
+                return Ok(());
+            }
+            if let Some(failure) = &state.failure {
+                self.metrics.append_refused.inc();
+                return Err(failure.error());
+            }
+            if !has_waited {
+                self.metrics.append_waits.inc();
+                has_waited = true;
+            }
+            if let Some(_one_at_a_time) = self.maintenance.try_lock() {
+                drop(state);
+                // A failure is noted in the state and answered above.
+                let _ = self.seal_all();
+            } else {
+                // Bounded, because the other may be dropping partitions, or be just done.
+                self.freed.wait_for(&mut state, LOOK_AGAIN);
+            }
+        }
+    }
+}
+
+impl LogSink for LogStore {
+    fn open_stream(&self, labels: &Labels) -> Result<StreamId, StoreError> {
+        self.streams.write().open(labels)
+    }
+
+    fn append(&self, batch: &LogBatch) -> Result<(), StoreError> {
+        self.check(batch)?;
+        let bytes = Lines::memory_bytes(batch.lines.len(), batch.text.len());
+        self.wait_for_room(bytes)?;
+        // Two batches may find the same room; the excess is at most a batch per collector.
+        let is_tailed = !self.tails.is_empty();
+        let mut told = Vec::new();
+        {
+            let mut state = self.state.lock();
+            if state.is_closed {
+                return Err(StoreError::Cancelled);
+            }
+            if !batch.lines.is_empty() || !batch.checkpoints.is_empty() {
+                let now_ns = self.now_ns.load(Ordering::Relaxed);
+                state.open.since_ns.get_or_insert(now_ns);
+            }
+            let mut streams = self.streams.write();
+            for (line, text) in batch.iter() {
+                let Some(stream) = streams.get_mut(line.stream) else {
+                    continue;
+                };
+                let sequence = stream.next_sequence;
+                stream.next_sequence += 1;
+                if is_tailed {
+                    told.push((stream.labels.clone(), sequence));
+                }
+                state
+                    .open
+                    .push(line.stream, sequence, line.time_ns, line.level, text);
+            }
+            for checkpoint in &batch.checkpoints {
+                state.open.reach(checkpoint);
+            }
+        }
+        self.metrics.lines.inc_by(batch.lines.len() as u64);
+        self.metrics.text_bytes.inc_by(batch.text.len() as u64);
+        if is_tailed {
+            let lines = batch.iter().zip(&told);
+            self.tails
+                .tell(lines.map(|((line, text), (labels, sequence))| NewLine {
+                    labels,
+                    sequence: *sequence,
+                    time_ns: line.time_ns,
+                    level: line.level,
+                    text,
+                }));
+        }
+        Ok(())
+    }
+
+    fn committed_checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError> {
+        Ok(self.checkpoints_at_start.clone())
+    }
+}
+
+impl LogStore {
+    /// Refuses a batch that breaks a promise of the seam, before anything of it is taken.
+    fn check(&self, batch: &LogBatch) -> Result<(), StoreError> {
+        let streams = self.streams.read();
+        let mut end = 0;
+        for line in &batch.lines {
+            if streams.get(line.stream).is_none() {
+                return Err(StoreError::Refused(format!(
+                    "a line of stream {}, which was never opened",
+                    line.stream.0
+                )));
+            }
+            if line.text_end < end || line.text_end as usize > batch.text.len() {
+                return Err(StoreError::Refused(
+                    "a batch whose lines do not fit its text".to_owned(),
+                ));
+            }
+            end = line.text_end;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for LogStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Takes the folder's lock, so that two processes never write one store.
+fn lock(folder: &Path) -> Result<File, StoreError> {
+    let path = folder.join(LOCK_FILE);
+    let file = File::create(&path).map_err(|source| io_failed("create", &path, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Refused(format!(
+            "{} is in use by another process: stop it, or give this one another data folder",
+            folder.display()
+        ))),
+        Err(TryLockError::Error(source)) => Err(io_failed("lock", &path, source)),
+    }
+}
+
+/// Removes partitions that were not finished, or not committed, before a crash.
+fn remove_leftovers(folder: &Path, known: &[u64]) -> Result<(), StoreError> {
+    let failed = |source| io_failed("read", folder, source);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let Some(id) = partition::folder_number(name) else {
+            continue;
+        };
+        let is_known = known.contains(&id) && name == partition::folder_name(id);
+        if !is_known {
+            info!(
+                folder = name,
+                "removing a partition that was never committed"
+            );
+            partition::remove_quietly(&entry.path());
+        }
+    }
+    Ok(())
+}
