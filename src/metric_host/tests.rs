@@ -37,6 +37,8 @@ fn reads_a_whole_machine() {
     check(r#"node_arp_entries{device="eth0"}"#, 2.0);
     check("node_nf_conntrack_entries", 123.0);
     check("node_nf_conntrack_entries_limit", 262_144.0);
+    check("node_nf_conntrack_stat_insert_failed", 18.0);
+    check(r#"node_udp_queues{ip="v4",queue="rx"}"#, 272.0);
     check(r#"node_cpu_seconds_total{cpu="0",mode="user"}"#, 1234.56);
     check(r#"node_cpu_seconds_total{cpu="1",mode="steal"}"#, 0.07);
     check(r#"node_cpu_guest_seconds_total{cpu="1",mode="nice"}"#, 0.09);

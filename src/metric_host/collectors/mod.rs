@@ -23,6 +23,7 @@ mod softnet;
 mod stat;
 mod thermal_zone;
 mod time;
+mod udp_queues;
 mod uname;
 mod vmstat;
 
@@ -58,6 +59,7 @@ pub(crate) const COLLECTORS: &[(&str, Collect)] = &[
     ("stat", stat::collect),
     ("thermal_zone", thermal_zone::collect),
     ("time", time::collect),
+    ("udp_queues", udp_queues::collect),
     ("uname", uname::collect),
     ("vmstat", vmstat::collect),
 ];
