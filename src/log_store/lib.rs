@@ -14,6 +14,8 @@
 //! not know what a query means: that is `log_query::Filter::matches`.
 
 mod config;
+mod folder;
+mod seal;
 mod store;
 
 mod block;

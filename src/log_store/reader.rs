@@ -19,15 +19,15 @@ impl LogReader for LogStore {
         asked: &Search,
         handler: &mut RecordHandler<'_>,
     ) -> Result<SearchSummary, StoreError> {
-        search::search(&self.snapshot(), asked, self.metrics(), handler)
+        search::search(&self.snapshot(), asked, &self.metrics, handler)
     }
 
     fn histogram(&self, asked: &Search, step_ns: i64) -> Result<Vec<Bucket>, StoreError> {
-        histogram::histogram(&self.snapshot(), asked, step_ns, self.metrics())
+        histogram::histogram(&self.snapshot(), asked, step_ns, &self.metrics)
     }
 
     fn facets(&self, asked: &Search, values_max: usize) -> Result<Vec<Facet>, StoreError> {
-        facets::facets(&self.snapshot(), asked, values_max, self.metrics())
+        facets::facets(&self.snapshot(), asked, values_max, &self.metrics)
     }
 
     fn streams(&self, start_ns: i64, end_ns: i64) -> Result<Vec<Labels>, StoreError> {

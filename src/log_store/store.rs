@@ -12,91 +12,66 @@
 //! after it, from the new ones. When sealing fails the generation stays where it is and is tried
 //! again; nothing accepted is lost.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
 
 use log_query::LogStoreStats;
 use model::{Checkpoint, Labels, LogBatch, LogSink, StoreError, StreamId};
 use parking_lot::{Condvar, Mutex, RwLock};
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::catalogue::{Catalogue, Commit};
+use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::failure::io_failed;
+use crate::folder::{lock, remove_leftovers};
 use crate::lines::Lines;
 use crate::metrics::Metrics;
 use crate::open::{Generation, OpenBuffers};
-use crate::partition::{self, Partition};
+use crate::partition::Partition;
 use crate::retention;
+use crate::seal::Failure;
 use crate::search::snapshot::Snapshot;
 use crate::streams::Streams;
 use crate::tail::{NewLine, Tails};
 
-const LOCK_FILE: &str = "lock";
 const CATALOGUE_FILE: &str = "catalogue.db";
-
-/// After a failed seal the next attempt waits this long: each writes some megabytes for nothing.
-const RETRY_NS: i64 = 5_000_000_000;
-
-/// How long a waiting `append` sleeps before it looks whether it has to seal itself.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The log store. Share it behind an `Arc`; all methods take `&self`.
 pub struct LogStore {
-    folder: PathBuf,
-    config: Config,
-    metrics: Metrics,
-    catalogue: Catalogue,
+    pub(crate) folder: PathBuf,
+    pub(crate) config: Config,
+    pub(crate) metrics: Metrics,
+    pub(crate) catalogue: Catalogue,
     /// What was committed before this process started.
     checkpoints_at_start: Vec<Checkpoint>,
     /// One seal or drop at a time. Locked before `state`.
-    maintenance: Mutex<()>,
+    pub(crate) maintenance: Mutex<()>,
     /// Locked before `streams`.
-    state: Mutex<State>,
+    pub(crate) state: Mutex<State>,
     /// Told when open buffers have been sealed, when that failed, and at the end.
-    freed: Condvar,
-    streams: Arc<RwLock<Streams>>,
+    pub(crate) freed: Condvar,
+    pub(crate) streams: Arc<RwLock<Streams>>,
     tails: Arc<Tails>,
     /// The time last given, for seals that nobody gives a time to.
-    now_ns: AtomicI64,
+    pub(crate) now_ns: AtomicI64,
     /// Held as long as the store is open.
     _lock: File,
 }
 
-struct State {
-    open: OpenBuffers,
-    sealing: Option<Arc<Generation>>,
-    partitions: Arc<Vec<Arc<Partition>>>,
-    next_partition: u64,
-    failure: Option<Failure>,
-    is_closed: bool,
-}
-
-/// Why the last seal failed, and when the next attempt is due.
-struct Failure {
-    is_full: bool,
-    message: String,
-    retry_ns: i64,
-}
-
-impl Failure {
-    fn error(&self) -> StoreError {
-        if self.is_full {
-            StoreError::NoSpace(self.message.clone())
-        } else {
-            StoreError::Io {
-                context: self.message.clone(),
-                source: std::io::Error::other("will be tried again"),
-            }
-        }
-    }
+pub(crate) struct State {
+    pub(crate) open: OpenBuffers,
+    pub(crate) sealing: Option<Arc<Generation>>,
+    pub(crate) partitions: Arc<Vec<Arc<Partition>>>,
+    pub(crate) next_partition: u64,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) is_closed: bool,
 }
 
 impl State {
-    fn memory_bytes(&self) -> usize {
+    /// Memory of open buffers, those being sealed included.
+    pub(crate) fn memory_bytes(&self) -> usize {
         self.open.memory_bytes + self.sealing.as_ref().map_or(0, |g| g.memory_bytes)
     }
 }
@@ -168,133 +143,6 @@ impl LogStore {
         let dropped = self.drop_expired(now_ns);
         self.update_gauges();
         sealed.and(dropped)
-    }
-
-    fn is_seal_due(&self, now_ns: i64) -> bool {
-        let state = self.state.lock();
-        if let Some(failure) = &state.failure {
-            return now_ns >= failure.retry_ns;
-        }
-        let age_ns = i64::try_from(self.config.partition_age.as_nanos()).unwrap_or(i64::MAX);
-        state.sealing.is_some()
-            || state.open.text_bytes >= self.config.partition_bytes
-            || state
-                .open
-                .since_ns
-                .is_some_and(|since| now_ns.saturating_sub(since) >= age_ns)
-    }
-
-    /// Seals everything that is open now, whether it is due or not.
-    ///
-    /// # Errors
-    /// As for writing files; lines stay in memory, can be found, and will be sealed later.
-    pub fn seal(&self) -> Result<(), StoreError> {
-        let _one_at_a_time = self.maintenance.lock();
-        self.seal_all()
-    }
-
-    /// Seals the generation that failed before, if any, and what is open. The caller holds
-    /// `maintenance`.
-    fn seal_all(&self) -> Result<(), StoreError> {
-        let left_over = self.state.lock().sealing.clone();
-        if let Some(generation) = left_over {
-            self.write_generation(&generation)?;
-        }
-        let generation = {
-            let mut state = self.state.lock();
-            if state.open.is_empty() {
-                return Ok(());
-            }
-            let streams = self.streams.read();
-            let generation = Arc::new(state.open.take(|id| streams.get(id).cloned()));
-            state.sealing = Some(Arc::clone(&generation));
-            generation
-        };
-        self.write_generation(&generation)
-    }
-
-    /// Writes a generation and puts the partition in its place, or notes why not.
-    fn write_generation(&self, generation: &Generation) -> Result<(), StoreError> {
-        let started = Instant::now();
-        let sealed_ns = self.now_ns.load(Ordering::Relaxed);
-        let result = self.write_and_commit(generation, sealed_ns);
-        let mut state = self.state.lock();
-        let result = match result {
-            Ok(partition) => {
-                if let Some(partition) = partition {
-                    let mut partitions = state.partitions.to_vec();
-                    partitions.push(Arc::new(partition));
-                    state.partitions = Arc::new(partitions);
-                }
-                state.sealing = None;
-                state.failure = None;
-                self.metrics.seals.inc();
-                self.metrics
-                    .seal_seconds
-                    .observe(started.elapsed().as_secs_f64());
-                Ok(())
-            }
-            Err(error) => {
-                self.metrics.seal_failures.inc();
-                if state.failure.is_none() {
-                    warn!(%error, "cannot seal log lines, they stay in memory and it is tried again");
-                }
-                state.failure = Some(Failure {
-                    is_full: matches!(error, StoreError::NoSpace(_)),
-                    message: error.to_string(),
-                    retry_ns: sealed_ns.saturating_add(RETRY_NS),
-                });
-                Err(error)
-            }
-        };
-        drop(state);
-        self.freed.notify_all();
-        result
-    }
-
-    fn write_and_commit(
-        &self,
-        generation: &Generation,
-        sealed_ns: i64,
-    ) -> Result<Option<Partition>, StoreError> {
-        let partition = if generation.streams.is_empty() {
-            None
-        } else {
-            let id = {
-                let mut state = self.state.lock();
-                state.next_partition += 1;
-                state.next_partition - 1
-            };
-            Some(Partition::write(
-                &self.folder,
-                id,
-                generation,
-                self.config.block_bytes,
-                sealed_ns,
-            )?)
-        };
-        let commit = Commit {
-            partition: partition.as_ref().map(|p| p.row),
-            streams: generation
-                .streams
-                .iter()
-                .map(|(id, (stream, _))| (*id, stream.clone()))
-                .collect(),
-            checkpoints: generation
-                .checkpoints
-                .iter()
-                .map(|(source, state)| (source.as_str(), state.as_deref()))
-                .collect(),
-        };
-        match self.catalogue.commit(&commit) {
-            Ok(()) => Ok(partition),
-            Err(error) => {
-                if let Some(partition) = partition {
-                    partition.remove();
-                }
-                Err(error)
-            }
-        }
     }
 
     fn drop_expired(&self, now_ns: i64) -> Result<(), StoreError> {
@@ -414,10 +262,6 @@ impl LogStore {
         }
     }
 
-    pub(crate) fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
     pub(crate) fn tails(&self) -> &Arc<Tails> {
         &self.tails
     }
@@ -464,40 +308,6 @@ impl LogStore {
         self.metrics.partitions.set(stats.partitions as i64);
         self.metrics.blocks.set(stats.blocks as i64);
         self.metrics.disk_bytes.set(stats.disk_bytes as i64);
-    }
-
-    /// Waits until so much memory is free, and seals on this thread if nobody else does: the
-    /// back-pressure must end even if the maintenance thread is late.
-    fn wait_for_room(&self, bytes: usize) -> Result<(), StoreError> {
-        let max = usize::try_from(self.config.open_bytes_max).unwrap_or(usize::MAX);
-        let mut has_waited = false;
-        loop {
-            let mut state = self.state.lock();
-            if state.is_closed {
-                return Err(StoreError::Cancelled);
-            }
-            let used = state.memory_bytes();
-            // A batch larger than the limit gets in once there is nothing else.
-            if used == 0 || used.saturating_add(bytes) <= max {
-                return Ok(());
-            }
-            if let Some(failure) = &state.failure {
-                self.metrics.append_refused.inc();
-                return Err(failure.error());
-            }
-            if !has_waited {
-                self.metrics.append_waits.inc();
-                has_waited = true;
-            }
-            if let Some(_one_at_a_time) = self.maintenance.try_lock() {
-                drop(state);
-                // A failure is noted in the state and answered above.
-                let _ = self.seal_all();
-            } else {
-                // Bounded, because the other may be dropping partitions, or be just done.
-                self.freed.wait_for(&mut state, LOOK_AGAIN);
-            }
-        }
     }
 }
 
@@ -588,40 +398,4 @@ impl Drop for LogStore {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// Takes the folder's lock, so that two processes never write one store.
-fn lock(folder: &Path) -> Result<File, StoreError> {
-    let path = folder.join(LOCK_FILE);
-    let file = File::create(&path).map_err(|source| io_failed("create", &path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Refused(format!(
-            "{} is in use by another process: stop it, or give this one another data folder",
-            folder.display()
-        ))),
-        Err(TryLockError::Error(source)) => Err(io_failed("lock", &path, source)),
-    }
-}
-
-/// Removes partitions that were not finished, or not committed, before a crash.
-fn remove_leftovers(folder: &Path, known: &[u64]) -> Result<(), StoreError> {
-    let failed = |source| io_failed("read", folder, source);
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        let Some(id) = partition::folder_number(name) else {
-            continue;
-        };
-        let is_known = known.contains(&id) && name == partition::folder_name(id);
-        if !is_known {
-            info!(
-                folder = name,
-                "removing a partition that was never committed"
-            );
-            partition::remove_quietly(&entry.path());
-        }
-    }
-    Ok(())
 }

@@ -3,33 +3,23 @@
 //! Opening reads the directory; frames are decompressed and columns decoded when first needed and
 //! kept while the block is open. Nothing in a block, however damaged, makes this panic.
 
-use std::cell::RefCell;
 use std::ops::Range;
 
 use model::Level;
 
 use super::bytes::{Corrupt, Cursor};
-use super::encode::{Literals, Mark};
+use super::directory::{Column, Firsts, Piece, Places, Shape, Stored, read_shape};
+use super::frames::{Frames, Place, value, value_ends};
 use super::ints::IntLayout;
-use super::time_text::{self, TimeForm, power_of_ten};
+use super::time_text::{self, power_of_ten};
 use super::{
-    FRAME_DICTIONARY, FRAME_DIRECTORY, FRAME_ODD, FRAME_PACKED, FRAME_SMALL, FRAME_TEXT,
-    FRAMES_FIXED, LINES_MAX, SMALL_COLUMN_BYTES, VALUE_END, VERSION, kind,
+    FRAME_DICTIONARY, FRAME_DIRECTORY, FRAME_ODD, FRAME_PACKED, FRAME_TEXT, FRAMES_FIXED,
+    LINES_MAX, VERSION,
 };
-
-/// A frame beyond this size is damage: blocks hold lines of a batch, whose text is below it.
-const FRAME_BYTES_MAX: usize = 1 << 31;
-
-thread_local! {
-    /// Kept per thread: making one costs more than decompressing a small frame.
-    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
-        const { RefCell::new(None) };
-}
 
 /// An open block.
 pub(crate) struct Block {
-    bytes: Vec<u8>,
-    frames: Vec<Frame>,
+    frames: Frames,
     directory: Vec<u8>,
     has_escapes: bool,
     times: (IntLayout, Place),
@@ -44,92 +34,6 @@ pub(crate) struct Block {
     text_ends: Option<Vec<u32>>,
 }
 
-struct Frame {
-    stored: Range<usize>,
-    raw_len: usize,
-    is_compressed: bool,
-    loaded: Option<Vec<u8>>,
-}
-
-/// Where a column's payload lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
-    Small(Range<usize>),
-    Large(usize),
-}
-
-pub(super) struct Shape {
-    /// Its literals and variables in order.
-    pieces: Vec<Piece>,
-    pub(super) columns: Vec<Column>,
-    pub(super) rows: Vec<u32>,
-}
-
-enum Piece {
-    Literal(Range<usize>),
-    Column(usize),
-}
-
-/// A variable of a shape.
-pub(super) struct Column {
-    pub(super) stored: Stored,
-    /// Decoded when first needed: integers, time differences.
-    ints: Option<Vec<i64>>,
-    /// Decoded when first needed: numbers of dictionary entries.
-    ids: Option<Vec<u8>>,
-}
-
-/// How a column is stored, and where.
-#[derive(Clone)]
-pub(super) enum Stored {
-    Constant(Range<usize>),
-    Integer(IntSource),
-    Decimal(IntSource, usize),
-    Hex {
-        start: usize,
-        width: usize,
-    },
-    Dictionary {
-        first: usize,
-        count: usize,
-        ids: DictionaryIds,
-    },
-    Text {
-        first: usize,
-    },
-    TimeConstant(TimeForm, i64),
-    Time(TimeForm, IntSource),
-}
-
-#[derive(Clone)]
-pub(super) struct IntSource(IntLayout, Place);
-
-#[derive(Clone)]
-pub(super) struct DictionaryIds(Place);
-
-/// Hands out the places of payloads in the order in which they were written.
-struct Places {
-    small: usize,
-    large: usize,
-}
-
-impl Places {
-    fn next(&mut self, len: usize) -> Place {
-        if len < SMALL_COLUMN_BYTES {
-            self.small += len;
-            Place::Small(self.small - len..self.small)
-        } else {
-            self.large += 1;
-            Place::Large(self.large - 1)
-        }
-    }
-
-    fn ints(&mut self, cursor: &mut Cursor<'_>, n: usize) -> Result<(IntLayout, Place), Corrupt> {
-        let layout = IntLayout::read(cursor)?;
-        Ok((layout, self.next(layout.payload_len(n))))
-    }
-}
-
 impl Block {
     /// Opens a block after checking version and checksum.
     pub(crate) fn open(bytes: Vec<u8>) -> Result<Self, Corrupt> {
@@ -142,36 +46,13 @@ impl Block {
         if cursor.byte()? != VERSION {
             return Err(Corrupt("the block has an unknown version"));
         }
-        let mut frames = Vec::with_capacity(FRAMES_FIXED);
-        while !cursor.is_at_end() {
-            let (raw_len, stored_len) = (cursor.size()?, cursor.size()?);
-            if raw_len > FRAME_BYTES_MAX {
-                return Err(Corrupt("a frame is too large"));
-            }
-            let is_compressed = stored_len > 0;
-            let len = if is_compressed { stored_len } else { raw_len };
-            let start = cursor.position();
-            cursor.take(len)?;
-            frames.push(Frame {
-                stored: start..start + len,
-                raw_len,
-                is_compressed,
-                loaded: None,
-            });
-        }
-        if frames.len() < FRAMES_FIXED {
-            return Err(Corrupt("frames are missing"));
-        }
-        Self::read_directory(bytes, frames)
+        let start = cursor.position();
+        Self::read_directory(Frames::find(bytes, start)?)
     }
 
-    fn read_directory(bytes: Vec<u8>, mut frames: Vec<Frame>) -> Result<Self, Corrupt> {
-        load(&bytes, &mut frames, FRAME_DIRECTORY)?;
-        load(&bytes, &mut frames, FRAME_SMALL)?;
-        let directory = frames
-            .get_mut(FRAME_DIRECTORY)
-            .and_then(|f| f.loaded.take())
-            .unwrap_or_default();
+    fn read_directory(mut frames: Frames) -> Result<Self, Corrupt> {
+        frames.load(FRAME_DIRECTORY)?;
+        let directory = frames.take(FRAME_DIRECTORY);
         let mut cursor = Cursor::new(&directory);
         let n = cursor.size()?;
         let has_escapes = cursor.byte()? != 0;
@@ -185,7 +66,7 @@ impl Block {
         let times = places.ints(&mut cursor, n)?;
         let levels = places.ints(&mut cursor, n)?;
         let (layout, place) = places.ints(&mut cursor, n)?;
-        let ids = layout.decode(payload(&bytes, &mut frames, &place)?, n)?;
+        let ids = layout.decode(frames.payload(&place)?, n)?;
         let shape_count = cursor.size()?;
         if shape_count > n {
             return Err(Corrupt("more shapes than lines"));
@@ -219,7 +100,6 @@ impl Block {
             dictionary_ends: None,
             text_ends: None,
             directory,
-            bytes,
         })
     }
 
@@ -238,14 +118,14 @@ impl Block {
     pub(crate) fn times(&mut self) -> Result<Vec<i64>, Corrupt> {
         let (layout, place) = self.times.clone();
         let n = self.len();
-        layout.decode(payload(&self.bytes, &mut self.frames, &place)?, n)
+        layout.decode(self.frames.payload(&place)?, n)
     }
 
     /// Numbers of the levels of all lines.
     pub(crate) fn levels(&mut self) -> Result<Vec<u8>, Corrupt> {
         let (layout, place) = self.levels.clone();
         let n = self.len();
-        let levels = layout.decode(payload(&self.bytes, &mut self.frames, &place)?, n)?;
+        let levels = layout.decode(self.frames.payload(&place)?, n)?;
         levels
             .into_iter()
             .map(|level| match u8::try_from(level) {
@@ -312,13 +192,13 @@ impl Block {
         match &column.stored {
             Stored::Integer(source) | Stored::Decimal(source, _) | Stored::Time(_, source) => {
                 if column.ints.is_none() {
-                    let payload = payload(&self.bytes, &mut self.frames, &source.1)?;
+                    let payload = self.frames.payload(&source.1)?;
                     column.ints = Some(source.0.decode(payload, n)?);
                 }
             }
             Stored::Dictionary { ids, count, .. } => {
                 if column.ids.is_none() {
-                    let payload = payload(&self.bytes, &mut self.frames, &ids.0)?;
+                    let payload = self.frames.payload(&ids.0)?;
                     if payload.len() != n || payload.iter().any(|id| usize::from(*id) >= *count) {
                         return Err(Corrupt("a dictionary column is wrong"));
                     }
@@ -412,14 +292,14 @@ impl Block {
     pub(super) fn dictionary(&mut self) -> Result<(&[u8], &[u32]), Corrupt> {
         self.dictionary_ends()?;
         let ends = self.dictionary_ends.as_deref().unwrap_or_default();
-        Ok((loaded_of(&self.frames, FRAME_DICTIONARY), ends))
+        Ok((self.frames.loaded(FRAME_DICTIONARY), ends))
     }
 
     /// The whole text frame and the ends of its values.
     pub(super) fn texts(&mut self) -> Result<(&[u8], &[u32]), Corrupt> {
         self.text_ends()?;
         let ends = self.text_ends.as_deref().unwrap_or_default();
-        Ok((loaded_of(&self.frames, FRAME_TEXT), ends))
+        Ok((self.frames.loaded(FRAME_TEXT), ends))
     }
 
     /// Whether there are lines kept as they are, and their texts.
@@ -473,176 +353,12 @@ impl Block {
     }
 
     fn frame(&mut self, frame: usize) -> Result<&[u8], Corrupt> {
-        load(&self.bytes, &mut self.frames, frame)
+        self.frames.load(frame)
     }
 
     fn loaded(&self, frame: usize) -> &[u8] {
-        loaded_of(&self.frames, frame)
+        self.frames.loaded(frame)
     }
-}
-
-/// Numbers of the next dictionary entry, text value and packed byte while columns are read.
-#[derive(Default)]
-struct Firsts {
-    dictionary: usize,
-    text: usize,
-    packed: usize,
-}
-
-fn read_shape(
-    cursor: &mut Cursor<'_>,
-    rows: Vec<u32>,
-    places: &mut Places,
-    firsts: &mut Firsts,
-) -> Result<Shape, Corrupt> {
-    let text = cursor.bytes()?;
-    let text_start = cursor.position() - text.len();
-    let mut pieces = Vec::new();
-    let mut columns = Vec::new();
-    let mut at = text_start;
-    for (literal, mark) in Literals::new(text) {
-        pieces.push(Piece::Literal(at..at + literal.len()));
-        at += literal.len();
-        let form = match mark {
-            None if at == text_start + text.len() => break,
-            None => return Err(Corrupt("a timestamp has an unknown form")),
-            Some(Mark::Variable) => {
-                at += 1;
-                None
-            }
-            Some(Mark::Time(form)) => {
-                at += 2;
-                Some(form)
-            }
-        };
-        pieces.push(Piece::Column(columns.len()));
-        columns.push(Column {
-            stored: read_column(cursor, rows.len(), form, places, firsts)?,
-            ints: None,
-            ids: None,
-        });
-    }
-    Ok(Shape {
-        pieces,
-        columns,
-        rows,
-    })
-}
-
-fn read_column(
-    cursor: &mut Cursor<'_>,
-    n: usize,
-    form: Option<TimeForm>,
-    places: &mut Places,
-    firsts: &mut Firsts,
-) -> Result<Stored, Corrupt> {
-    let mut ints = |cursor: &mut Cursor<'_>| {
-        let (layout, place) = places.ints(cursor, n)?;
-        Ok::<_, Corrupt>(IntSource(layout, place))
-    };
-    Ok(match (cursor.byte()?, form) {
-        (kind::CONSTANT, None) => {
-            let len = cursor.bytes()?.len();
-            Stored::Constant(cursor.position() - len..cursor.position())
-        }
-        (kind::INTEGER, None) => Stored::Integer(ints(cursor)?),
-        (kind::DECIMAL, None) => {
-            let digits = usize::from(cursor.byte()?);
-            Stored::Decimal(ints(cursor)?, digits)
-        }
-        (kind::HEX, None) => {
-            let width = cursor.size()?;
-            let start = firsts.packed;
-            firsts.packed = width
-                .checked_mul(n)
-                .and_then(|len| start.checked_add(len))
-                .ok_or(Corrupt("a length overflows"))?;
-            Stored::Hex { start, width }
-        }
-        (kind::DICTIONARY, None) => {
-            let count = cursor.size()?;
-            let first = firsts.dictionary;
-            firsts.dictionary = first
-                .checked_add(count)
-                .ok_or(Corrupt("a length overflows"))?;
-            Stored::Dictionary {
-                first,
-                count,
-                ids: DictionaryIds(places.next(n)),
-            }
-        }
-        (kind::TEXT, None) => {
-            let first = firsts.text;
-            firsts.text += n;
-            Stored::Text { first }
-        }
-        (kind::TIME_CONSTANT, Some(form)) => Stored::TimeConstant(form, cursor.zigzag()?),
-        (kind::TIME, Some(form)) => Stored::Time(form, ints(cursor)?),
-        _ => return Err(Corrupt("a column has an unknown kind")),
-    })
-}
-
-fn load<'a>(bytes: &[u8], frames: &'a mut [Frame], frame: usize) -> Result<&'a [u8], Corrupt> {
-    let frame = frames.get_mut(frame).ok_or(Corrupt("a frame is missing"))?;
-    if frame.loaded.is_none() {
-        let stored = bytes.get(frame.stored.clone()).unwrap_or_default();
-        frame.loaded = Some(if frame.is_compressed {
-            decompress(stored, frame.raw_len)?
-        } else {
-            stored.to_vec()
-        });
-    }
-    Ok(frame.loaded.as_deref().unwrap_or_default())
-}
-
-fn loaded_of(frames: &[Frame], frame: usize) -> &[u8] {
-    frames
-        .get(frame)
-        .and_then(|f| f.loaded.as_deref())
-        .unwrap_or_default()
-}
-
-fn payload<'a>(bytes: &[u8], frames: &'a mut [Frame], place: &Place) -> Result<&'a [u8], Corrupt> {
-    match place {
-        Place::Small(range) => load(bytes, frames, FRAME_SMALL)?
-            .get(range.clone())
-            .ok_or(Corrupt("a small column is missing")),
-        Place::Large(frame) => load(bytes, frames, *frame),
-    }
-}
-
-fn decompress(stored: &[u8], raw_len: usize) -> Result<Vec<u8>, Corrupt> {
-    DECOMPRESSOR.with_borrow_mut(|kept| {
-        let decompressor = match kept {
-            Some(decompressor) => decompressor,
-            None => kept.insert(
-                zstd::bulk::Decompressor::new().map_err(|_| Corrupt("zstd does not start"))?,
-            ),
-        };
-        let raw = decompressor
-            .decompress(stored, raw_len)
-            .map_err(|_| Corrupt("a frame does not decompress"))?;
-        if raw.len() == raw_len {
-            Ok(raw)
-        } else {
-            Err(Corrupt("a frame has the wrong length"))
-        }
-    })
-}
-
-fn value_ends(frame: &[u8]) -> Vec<u32> {
-    memchr::memchr_iter(VALUE_END, frame)
-        .map(|at| at as u32)
-        .collect()
-}
-
-fn value<'a>(frame: &'a [u8], ends: &[u32], i: usize) -> Result<&'a [u8], Corrupt> {
-    let end = *ends.get(i).ok_or(Corrupt("a value is missing"))? as usize;
-    let start = i
-        .checked_sub(1)
-        .and_then(|before| ends.get(before))
-        .map_or(0, |end| *end as usize + 1);
-    frame.get(start..end).ok_or(Corrupt("a value is missing"))
 }
 
 fn hex_char(digit: u8) -> u8 {

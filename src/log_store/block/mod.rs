@@ -4,7 +4,8 @@
 //! 1. [`template`] takes each line apart into its shape and its variables.
 //! 2. [`encode`] turns the variables of equal shapes into typed columns, packs them into a few
 //!    zstd frames, and collects the words for the index on the way.
-//! 3. [`decode`] opens a block and decodes only the frames and columns that are asked for.
+//! 3. [`decode`] opens a block and decodes only the [`frames`] and the columns of its [`directory`]
+//!    that are asked for.
 //! 4. [`prune`] says which lines may hold a word by looking at shapes and columns, without
 //!    rebuilding a single line.
 //!
@@ -12,7 +13,9 @@
 
 pub(crate) mod bytes;
 pub(crate) mod decode;
+mod directory;
 pub(crate) mod encode;
+mod frames;
 mod ints;
 pub(crate) mod prune;
 pub(crate) mod template;

@@ -8,7 +8,8 @@
 use log_query::Needle;
 
 use super::bytes::Corrupt;
-use super::decode::{Block, Stored};
+use super::decode::Block;
+use super::directory::Stored;
 use super::template::{begins_number_with_unit, is_colour_and_time, is_number_with_unit};
 use crate::bits::Bits;
 use crate::tokens::Word;
