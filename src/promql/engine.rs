@@ -10,6 +10,7 @@ use crate::eval;
 use crate::grid::Grid;
 use crate::notes::Notes;
 use crate::query::{Meter, Query};
+use crate::stack::with_room_for;
 use crate::syntax::{self, Expr, Node, ValueKind};
 use crate::value::{Answer, ErrorKind, Point, QueryError, RangeSeries, Value};
 
@@ -81,7 +82,7 @@ impl Engine {
     /// # Errors
     /// `BadData`, with the place where it is known.
     pub fn parse(&self, text: &str) -> Result<Expr, QueryError> {
-        syntax::parse(text)
+        with_room_for(text, || syntax::parse(text))
     }
 
     /// The value of an expression at one time, in milliseconds since 1970-01-01 UTC.
@@ -96,32 +97,34 @@ impl Engine {
         context: &Context<'_>,
     ) -> Result<Answer, QueryError> {
         check_time(time_ms)?;
-        let expr = syntax::parse(text)?;
         let grid = Grid::instant(time_ms);
-        let query = self.query(reader, text, grid, false, context);
-        let value = match expr.kind() {
-            ValueKind::Text => Value::String {
-                timestamp_ms: time_ms,
-                value: eval::text(&expr)?.to_owned(),
-            },
-            ValueKind::Scalar => Value::Scalar {
-                timestamp_ms: time_ms,
-                value: query.scalar(&expr, &grid)?.at(0),
-            },
-            ValueKind::Vector => Value::Vector(points(query.vector(&expr, &grid)?, time_ms)),
-            ValueKind::Matrix => {
-                let mut series = query.matrix(&expr, &grid)?.0;
-                series.retain(|(_, samples)| !samples.is_empty());
-                series.sort_by(|a, b| a.0.cmp(&b.0));
-                Value::Matrix(
-                    series
-                        .into_iter()
-                        .map(|(labels, samples)| RangeSeries { labels, samples })
-                        .collect(),
-                )
-            }
-        };
-        Ok(answer(query, value))
+        with_room_for(text, || {
+            let expr = syntax::parse(text)?;
+            let query = self.query(reader, text, grid, false, context);
+            let value = match expr.kind() {
+                ValueKind::Text => Value::String {
+                    timestamp_ms: time_ms,
+                    value: eval::text(&expr)?.to_owned(),
+                },
+                ValueKind::Scalar => Value::Scalar {
+                    timestamp_ms: time_ms,
+                    value: query.scalar(&expr, &grid)?.at(0),
+                },
+                ValueKind::Vector => Value::Vector(points(query.vector(&expr, &grid)?, time_ms)),
+                ValueKind::Matrix => {
+                    let mut series = query.matrix(&expr, &grid)?.0;
+                    series.retain(|(_, samples)| !samples.is_empty());
+                    series.sort_by(|a, b| a.0.cmp(&b.0));
+                    Value::Matrix(
+                        series
+                            .into_iter()
+                            .map(|(labels, samples)| RangeSeries { labels, samples })
+                            .collect(),
+                    )
+                }
+            };
+            Ok(answer(query, value))
+        })
     }
 
     /// The values of an expression from `start_ms` to `end_ms`, both included, every `step_ms`.
@@ -154,29 +157,31 @@ impl Engine {
                 grid.count, self.options.points_max
             )));
         }
-        let expr = syntax::parse(text)?;
-        let query = self.query(reader, text, grid, true, context);
-        let mut series = match expr.kind() {
-            ValueKind::Text | ValueKind::Matrix => {
-                return Err(bad_data(format!(
-                    "a range query gives a number or an instant vector at every step, this \
+        with_room_for(text, || {
+            let expr = syntax::parse(text)?;
+            let query = self.query(reader, text, grid, true, context);
+            let mut series = match expr.kind() {
+                ValueKind::Text | ValueKind::Matrix => {
+                    return Err(bad_data(format!(
+                        "a range query gives a number or an instant vector at every step, this \
                      expression gives {}",
-                    expr.kind().with_article()
-                )));
-            }
-            ValueKind::Scalar => {
-                let scalar = query.scalar(&expr, &grid)?;
-                let mut samples = Samples::default();
-                for (step, value) in scalar.iter(grid.count).enumerate() {
-                    samples.push(grid.time_ms(step), value);
+                        expr.kind().with_article()
+                    )));
                 }
-                let labels = model::Labels::empty();
-                vec![RangeSeries { labels, samples }]
-            }
-            ValueKind::Vector => rows(query.vector(&expr, &grid)?, &grid),
-        };
-        series.sort_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(answer(query, Value::Matrix(series)))
+                ValueKind::Scalar => {
+                    let scalar = query.scalar(&expr, &grid)?;
+                    let mut samples = Samples::default();
+                    for (step, value) in scalar.iter(grid.count).enumerate() {
+                        samples.push(grid.time_ms(step), value);
+                    }
+                    let labels = model::Labels::empty();
+                    vec![RangeSeries { labels, samples }]
+                }
+                ValueKind::Vector => rows(query.vector(&expr, &grid)?, &grid),
+            };
+            series.sort_by(|a, b| a.labels.cmp(&b.labels));
+            Ok(answer(query, Value::Matrix(series)))
+        })
     }
 
     fn query<'a>(

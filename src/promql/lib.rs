@@ -19,6 +19,7 @@ mod kahan;
 mod leaf;
 mod notes;
 mod query;
+mod stack;
 mod value;
 
 pub mod memory;

@@ -25,6 +25,22 @@ pub(crate) struct RouteLabels {
     pub(crate) route: String,
 }
 
+/// A PromQL query of the API and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct QueryLabels {
+    /// `instant` or `range`.
+    pub(crate) kind: &'static str,
+    /// `success` or the type of the error.
+    pub(crate) outcome: &'static str,
+}
+
+/// A kind of PromQL query.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct QueryKind {
+    /// `instant` or `range`.
+    pub(crate) kind: &'static str,
+}
+
 /// Counters of the HTTP side.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -38,6 +54,12 @@ pub struct Metrics {
     pub(crate) panics: Counter,
     /// Log lines left out of live tails because their clients were slow.
     pub(crate) tail_lines_skipped: Counter,
+    /// PromQL queries of the API, by kind and what became of them.
+    pub(crate) queries: Family<QueryLabels, Counter>,
+    /// Time from the request of a PromQL query to its answer, by kind.
+    pub(crate) query_duration: Family<QueryKind, Histogram>,
+    /// Samples that PromQL queries of the API read.
+    pub(crate) query_samples: Counter,
 }
 
 impl Metrics {
@@ -49,6 +71,9 @@ impl Metrics {
             refused: Counter::default(),
             panics: Counter::default(),
             tail_lines_skipped: Counter::default(),
+            queries: Family::default(),
+            query_duration: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS_S)),
+            query_samples: Counter::default(),
         };
         registry.register(
             "yagura_serve_requests",
@@ -74,6 +99,21 @@ impl Metrics {
             "yagura_serve_tail_lines_skipped",
             "Log lines left out of live tails because their clients were slow",
             metrics.tail_lines_skipped.clone(),
+        );
+        registry.register(
+            "yagura_serve_queries",
+            "PromQL queries of the API, by kind and what became of them",
+            metrics.queries.clone(),
+        );
+        registry.register(
+            "yagura_serve_query_duration_seconds",
+            "Time from the request of a PromQL query to its answer, by kind",
+            metrics.query_duration.clone(),
+        );
+        registry.register(
+            "yagura_serve_query_samples",
+            "Samples that PromQL queries of the API read",
+            metrics.query_samples.clone(),
         );
         metrics
     }

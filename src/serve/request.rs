@@ -36,6 +36,14 @@ impl Params {
             .map(|(_, value)| value.as_str())
     }
 
+    /// All values of a name, in their order.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
     /// The value of a name without spaces around it, empty where there is none.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.get(name).map_or("", str::trim)

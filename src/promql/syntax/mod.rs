@@ -18,6 +18,7 @@ use model::{MatchOp, Matcher};
 pub(crate) use expr::{Aggregate, Binary, Group, Matching, Node, Subquery};
 pub use expr::{At, Expr, Selector, ValueKind};
 
+use crate::stack::with_room_for;
 use crate::value::{ErrorKind, QueryError};
 
 /// Parses and checks an expression.
@@ -40,12 +41,17 @@ pub(crate) fn parse(text: &str) -> Result<Expr, QueryError> {
     }
 }
 
+/// How deep the tree of a text will be at most; 0 for a text that cannot be cut into tokens.
+pub(crate) fn depth(text: &str) -> usize {
+    scan::scan(text).map_or(0, |tokens| scan::depth(&tokens).0)
+}
+
 /// Parses a series selector, such as the `match[]` parameters of Prometheus' API carry.
 ///
 /// # Errors
 /// `BadData` when the text is no plain selector or would select everything.
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, QueryError> {
-    let expr = parse(text)?;
+    let expr = with_room_for(text, || parse(text))?;
     let Node::Selector(selector) = expr.node else {
         return Err(QueryError {
             kind: ErrorKind::BadData,

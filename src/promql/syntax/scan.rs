@@ -10,11 +10,11 @@ use crate::value::{ErrorKind, QueryError};
 /// Longest expression, bytes. Generated rules of public projects stay under 10 KB.
 const EXPRESSION_BYTES_MAX: usize = 256 << 10;
 
-/// Most tokens that can make the tree deeper (operators, brackets, names). Each may be a level of
-/// recursion in parsing and evaluating; a level costs under 1 KB of stack.
+/// Most tokens of an expression: the parser looks at the whole tree below each node.
 const TOKENS_MAX: usize = 20_000;
 
-/// Deepest tree: nested brackets, and operators in a row, which nest to the left.
+/// Deepest tree: nested brackets, and operators in a row, which nest to the left. Each level is
+/// one of recursion in parsing and evaluating (see `stack.rs`).
 const DEPTH_MAX: usize = 400;
 
 /// Longest duration that may be written as a number of seconds: some 300 years.
@@ -153,49 +153,13 @@ fn check_durations(text: &str, tokens: &[Token<'_>]) -> Result<(), QueryError> {
     Ok(())
 }
 
-/// Refuses trees that are too large for the stack.
+/// Refuses trees that are too large.
 fn check_size(text: &str, tokens: &[Token<'_>]) -> Result<(), QueryError> {
-    let mut brackets = 0usize;
-    let mut operators = vec![0usize];
-    let mut deepest = (0, 0);
-    for token in tokens {
-        match (token.kind, token.text) {
-            (TokenKind::Mark, "(" | "[" | "{") => {
-                brackets += 1;
-                operators.push(0);
-            }
-            (TokenKind::Mark, ")" | "]" | "}") => {
-                brackets = brackets.saturating_sub(1);
-                operators.pop();
-            }
-            // A new argument begins a tree of its own.
-            (TokenKind::Mark, ",") => {
-                if let Some(row) = operators.last_mut() {
-                    *row = 0;
-                }
-            }
-            _ => {
-                let is_operator = token.kind == TokenKind::Operator
-                    || ["and", "or", "unless", "atan2"]
-                        .iter()
-                        .any(|w| token.is_word(w));
-                if let (true, Some(row)) = (is_operator, operators.last_mut()) {
-                    *row += 1;
-                }
-            }
-        }
-        let depth = brackets + operators.iter().sum::<usize>();
-        if depth > deepest.0 {
-            deepest = (depth, token.start);
-        }
-        if depth > DEPTH_MAX {
-            break;
-        }
-    }
-    if deepest.0 > DEPTH_MAX {
+    let (depth, place) = depth(tokens);
+    if depth > DEPTH_MAX {
         return Err(error_at(
             text,
-            Some(deepest.1),
+            Some(place),
             format!(
                 "the expression nests deeper than {DEPTH_MAX} levels (operators in a row count)"
             ),
@@ -209,6 +173,49 @@ fn check_size(text: &str, tokens: &[Token<'_>]) -> Result<(), QueryError> {
         ));
     }
     Ok(())
+}
+
+/// How deep the tree will be at most, and the byte where it is deepest.
+pub(crate) fn depth(tokens: &[Token<'_>]) -> (usize, usize) {
+    let is_operator = |token: &Token<'_>| {
+        token.kind == TokenKind::Operator
+            || ["and", "or", "unless", "atan2"]
+                .iter()
+                .any(|w| token.is_word(w))
+    };
+    // The operators in a row within each open bracket; a bracket is a level itself.
+    let mut rows = vec![0usize];
+    let mut now = 0;
+    let mut deepest = (0, 0);
+    for token in tokens {
+        match token.text {
+            "(" | "[" | "{" if token.kind == TokenKind::Mark => {
+                rows.push(1);
+                now += 1;
+            }
+            ")" | "]" | "}" if token.kind == TokenKind::Mark => {
+                now -= rows.pop().unwrap_or_default().min(now);
+            }
+            // A new argument begins a tree of its own.
+            "," => {
+                if let Some(row) = rows.last_mut() {
+                    now -= row.saturating_sub(1);
+                    *row = (*row).min(1);
+                }
+            }
+            _ if is_operator(token) => {
+                if let Some(row) = rows.last_mut() {
+                    *row += 1;
+                    now += 1;
+                }
+            }
+            _ => {}
+        }
+        if now > deepest.0 {
+            deepest = (now, token.start);
+        }
+    }
+    deepest
 }
 
 fn close(

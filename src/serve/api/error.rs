@@ -66,6 +66,22 @@ impl From<QueryError> for ApiError {
     }
 }
 
+impl From<promql::QueryError> for ApiError {
+    fn from(error: promql::QueryError) -> Self {
+        let (code, kind) = match error.kind {
+            promql::ErrorKind::BadData => (StatusCode::BAD_REQUEST, "bad_data"),
+            promql::ErrorKind::Execution => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
+            promql::ErrorKind::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
+            promql::ErrorKind::Canceled => (StatusCode::SERVICE_UNAVAILABLE, "canceled"),
+            promql::ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        };
+        Self {
+            position: error.position,
+            ..Self::new(code, kind, error.message)
+        }
+    }
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let (code, kind) = match error {

@@ -3,6 +3,7 @@
 pub(crate) mod error;
 pub(crate) mod logs;
 mod process;
+mod prometheus;
 
 use std::sync::Arc;
 
@@ -12,5 +13,8 @@ use crate::Services;
 
 /// All API routes.
 pub(crate) fn router() -> Router<Arc<Services>> {
-    Router::new().merge(process::router()).merge(logs::router())
+    Router::new()
+        .merge(process::router())
+        .merge(logs::router())
+        .merge(prometheus::router())
 }

@@ -1,0 +1,341 @@
+//! Prometheus' JSON to the letter, written by hand because matrices are large.
+//!
+//! Times are seconds with at most three digits, values are strings of Go's shortest form.
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use model::Labels;
+use promql::{Answer, Value};
+use serde::Serialize;
+
+/// An answer under way: `{"status":"success","data":` and what follows.
+pub(super) struct Envelope(Vec<u8>);
+
+impl Envelope {
+    /// Opens the envelope and writes the data.
+    pub(super) fn with(data: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut out = br#"{"status":"success","data":"#.to_vec();
+        data(&mut out);
+        Self(out)
+    }
+
+    /// Opens the envelope around data that serde writes.
+    pub(super) fn of(data: &impl Serialize) -> Self {
+        Self::with(|out| write_serde(out, data))
+    }
+
+    /// Adds what should be said about the data, and closes the envelope.
+    pub(super) fn close(mut self, warnings: &[String], infos: &[String]) -> Vec<u8> {
+        for (name, notes) in [("warnings", warnings), ("infos", infos)] {
+            if !notes.is_empty() {
+                self.0.extend_from_slice(b",\"");
+                self.0.extend_from_slice(name.as_bytes());
+                self.0.extend_from_slice(b"\":");
+                write_serde(&mut self.0, &notes);
+            }
+        }
+        self.0.push(b'}');
+        self.0
+    }
+}
+
+/// A finished body as an answer.
+pub(super) fn response(body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// An answer without notes.
+pub(super) fn success(data: &impl Serialize) -> Response {
+    response(Envelope::of(data).close(&[], &[]))
+}
+
+/// Writes the answer to a query, `stats` at the end of its data.
+pub(super) fn write_answer(out: &mut Vec<u8>, answer: &Answer, stats: Option<&serde_json::Value>) {
+    let kind = match answer.value {
+        Value::Scalar { .. } => "scalar",
+        Value::String { .. } => "string",
+        Value::Vector(_) => "vector",
+        Value::Matrix(_) => "matrix",
+    };
+    out.extend_from_slice(b"{\"resultType\":\"");
+    out.extend_from_slice(kind.as_bytes());
+    out.extend_from_slice(b"\",\"result\":");
+    match &answer.value {
+        Value::Scalar {
+            timestamp_ms,
+            value,
+        } => write_sample(out, *timestamp_ms, *value),
+        Value::String {
+            timestamp_ms,
+            value,
+        } => {
+            out.push(b'[');
+            write_time(out, *timestamp_ms);
+            out.push(b',');
+            write_text(out, value);
+            out.push(b']');
+        }
+        Value::Vector(points) => write_list(out, points, |out, point| {
+            out.extend_from_slice(b"{\"metric\":");
+            write_labels(out, &point.labels);
+            out.extend_from_slice(b",\"value\":");
+            write_sample(out, point.timestamp_ms, point.value);
+            out.push(b'}');
+        }),
+        Value::Matrix(series) => write_list(out, series, |out, series| {
+            out.extend_from_slice(b"{\"metric\":");
+            write_labels(out, &series.labels);
+            out.extend_from_slice(b",\"values\":[");
+            let samples = &series.samples;
+            for (i, (time, value)) in samples
+                .timestamps_ms
+                .iter()
+                .zip(&samples.values)
+                .enumerate()
+            {
+                if i > 0 {
+                    out.push(b',');
+                }
+                write_sample(out, *time, *value);
+            }
+            out.extend_from_slice(b"]}");
+        }),
+    }
+    if let Some(stats) = stats {
+        out.extend_from_slice(b",\"stats\":");
+        write_serde(out, stats);
+    }
+    out.push(b'}');
+}
+
+/// Writes a list.
+pub(super) fn write_list<T>(out: &mut Vec<u8>, items: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+    out.push(b'[');
+    for (i, item) in items.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write(out, item);
+    }
+    out.push(b']');
+}
+
+/// Writes labels as an object.
+pub(super) fn write_labels(out: &mut Vec<u8>, labels: &Labels) {
+    out.push(b'{');
+    for (i, label) in labels.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write_text(out, &label.name);
+        out.push(b':');
+        write_text(out, &label.value);
+    }
+    out.push(b'}');
+}
+
+fn write_sample(out: &mut Vec<u8>, time_ms: i64, value: f64) {
+    out.push(b'[');
+    write_time(out, time_ms);
+    out.extend_from_slice(b",\"");
+    write_value(out, value);
+    out.extend_from_slice(b"\"]");
+}
+
+/// Writes milliseconds as seconds: `1.5` is `1.500`, `2` is `2`.
+fn write_time(out: &mut Vec<u8>, time_ms: i64) {
+    if time_ms < 0 {
+        out.push(b'-');
+    }
+    let mut buffer = itoa::Buffer::new();
+    let time_ms = time_ms.unsigned_abs();
+    out.extend_from_slice(buffer.format(time_ms / 1000).as_bytes());
+    let fraction = time_ms % 1000;
+    if fraction > 0 {
+        out.push(b'.');
+        if fraction < 100 {
+            out.push(b'0');
+        }
+        if fraction < 10 {
+            out.push(b'0');
+        }
+        out.extend_from_slice(buffer.format(fraction).as_bytes());
+    }
+}
+
+/// Writes a number in Go's shortest form: without an exponent from 1e-6 to 1e21.
+fn write_value(out: &mut Vec<u8>, value: f64) {
+    if !value.is_finite() {
+        let word: &[u8] = match value {
+            f64::INFINITY => b"+Inf",
+            f64::NEG_INFINITY => b"-Inf",
+            _ => b"NaN",
+        };
+        out.extend_from_slice(word);
+        return;
+    }
+    // Fast path: most values are whole numbers. (Minus zero is not one of them.)
+    let whole = value as i64;
+    if whole as f64 == value
+        && whole.unsigned_abs() < 1 << 53
+        && (whole != 0 || value.is_sign_positive())
+    {
+        out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+        return;
+    }
+    let mut buffer = ryu::Buffer::new();
+    let text = buffer.format_finite(value);
+    match text.split_once('e') {
+        None => out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes()),
+        Some(_) if (1e-6..1e21).contains(&value.abs()) => {
+            // Slow path: few values lie where ryu has an exponent and Go has none.
+            out.extend_from_slice(value.to_string().as_bytes());
+        }
+        Some((digits, exponent)) => write_exponent(out, digits, exponent),
+    }
+}
+
+/// Writes an exponent as Go does: with a sign and at least two digits.
+fn write_exponent(out: &mut Vec<u8>, digits: &str, exponent: &str) {
+    out.extend_from_slice(digits.strip_suffix(".0").unwrap_or(digits).as_bytes());
+    let (sign, exponent) = match exponent.strip_prefix('-') {
+        Some(exponent) => (b'-', exponent),
+        None => (b'+', exponent),
+    };
+    out.extend_from_slice(&[b'e', sign]);
+    if exponent.len() < 2 {
+        out.push(b'0');
+    }
+    out.extend_from_slice(exponent.as_bytes());
+}
+
+/// A number in Go's form with an exponent always, as alerts carry their values.
+pub(super) fn exponent_form(value: f64) -> String {
+    let mut out = Vec::new();
+    if value.is_finite() {
+        let text = format!("{value:e}");
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        write_exponent(&mut out, digits, exponent);
+    } else {
+        write_value(&mut out, value);
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\' && byte != 0x7f;
+    if text.bytes().all(is_plain) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        write_serde(out, &text);
+    }
+}
+
+fn write_serde(out: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(out, value).expect("texts, numbers and maps by text always serialize");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::Samples;
+    use promql::{Point, RangeSeries};
+
+    #[test]
+    fn values_are_written_like_go_does() {
+        let check = |value: f64, expected: &str| {
+            let mut out = Vec::new();
+            write_value(&mut out, value);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        };
+        check(0.0, "0");
+        check(-0.0, "-0");
+        check(1.0, "1");
+        check(-17.0, "-17");
+        check(0.1, "0.1");
+        check(1e6, "1000000");
+        check(1.5e15, "1500000000000000");
+        check(123_456_789_012_345_680_000.0, "123456789012345680000");
+        check(1e21, "1e+21");
+        check(1.25e-7, "1.25e-07");
+        check(0.000_001, "0.000001");
+        check(0.000_012_5, "0.0000125");
+        check(-1e-100, "-1e-100");
+        check(f64::MAX, "1.7976931348623157e+308");
+        check(f64::NAN, "NaN");
+        check(f64::INFINITY, "+Inf");
+        check(f64::NEG_INFINITY, "-Inf");
+        assert_eq!(exponent_form(1.0), "1e+00");
+        assert_eq!(exponent_form(-123.5), "-1.235e+02");
+        assert_eq!(exponent_form(0.0), "0e+00");
+        assert_eq!(exponent_form(f64::NAN), "NaN");
+    }
+
+    #[test]
+    fn times_are_seconds_with_three_digits_or_none() {
+        let check = |time_ms: i64, expected: &str| {
+            let mut out = Vec::new();
+            write_time(&mut out, time_ms);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        };
+        check(0, "0");
+        check(1_763_900_000_000, "1763900000");
+        check(1_763_900_000_007, "1763900000.007");
+        check(1_500, "1.500");
+        check(-1_050, "-1.050");
+    }
+
+    #[test]
+    fn answers_are_written_to_the_letter() {
+        let answer = |value: Value| Answer {
+            value,
+            warnings: vec!["a \"note\"".to_owned()],
+            infos: Vec::new(),
+            samples_read: 0,
+            series_read: 0,
+        };
+        let check = |value: Value, expected: &str| {
+            let answer = answer(value);
+            let envelope = Envelope::with(|out| write_answer(out, &answer, None));
+            let body = envelope.close(&answer.warnings, &answer.infos);
+            let expected =
+                format!(r#"{{"status":"success","data":{expected},"warnings":["a \"note\""]}}"#);
+            assert_eq!(String::from_utf8_lossy(&body), expected);
+        };
+        let labels = Labels::from_pairs([("__name__", "m"), ("path", "C:\\\"x\"\n")]);
+        check(
+            Value::Scalar {
+                timestamp_ms: 1_001,
+                value: 0.5,
+            },
+            r#"{"resultType":"scalar","result":[1.001,"0.5"]}"#,
+        );
+        check(
+            Value::String {
+                timestamp_ms: 0,
+                value: "ä\t".to_owned(),
+            },
+            r#"{"resultType":"string","result":[0,"ä\t"]}"#,
+        );
+        check(
+            Value::Vector(vec![Point {
+                labels: labels.clone(),
+                timestamp_ms: 2_000,
+                value: f64::NAN,
+            }]),
+            r#"{"resultType":"vector","result":[{"metric":{"__name__":"m","path":"C:\\\"x\"\n"},"value":[2,"NaN"]}]}"#,
+        );
+        check(
+            Value::Matrix(vec![RangeSeries {
+                labels: Labels::empty(),
+                samples: Samples {
+                    timestamps_ms: vec![1_000, 2_000],
+                    values: vec![1.0, 2.5],
+                },
+            }]),
+            r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1,"1"],[2,"2.5"]]}]}"#,
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! `/api/v1/query` and `/api/v1/query_range`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::response::Response;
+use promql::{Answer, Context, ErrorKind, QueryError, Value};
+
+use super::Form;
+use super::json::{self, Envelope};
+use crate::api::error::ApiError;
+use crate::metrics::{QueryKind, QueryLabels};
+use crate::{Services, ask};
+
+/// Parameters that both kinds of queries have.
+struct Common {
+    query: String,
+    /// Given up after this time.
+    timeout: Duration,
+    lookback_ms: Option<i64>,
+    /// Most series of the answer.
+    limit: Option<usize>,
+    with_stats: bool,
+}
+
+impl Common {
+    fn of(form: &Form, services: &Services) -> Result<Self, ApiError> {
+        let lookback = form.duration("lookback_delta")?;
+        let timeout = form.duration("timeout")?.unwrap_or(services.query_timeout);
+        Ok(Self {
+            query: form.required("query")?.to_owned(),
+            timeout: timeout.min(services.query_timeout),
+            lookback_ms: lookback.map(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
+            limit: form.limit("limit")?,
+            with_stats: !form.0.text("stats").is_empty(),
+        })
+    }
+}
+
+/// `query`, `time` (default: now), `timeout`, `limit`, `lookback_delta`, `stats`.
+pub(super) async fn instant(
+    State(services): State<Arc<Services>>,
+    form: Form,
+) -> Result<Response, ApiError> {
+    let common = Common::of(&form, &services)?;
+    let time_ms = form.time_ms("time")?.unwrap_or_else(model::time::now_ms);
+    answer(
+        &services,
+        "instant",
+        common,
+        move |services, query, context| {
+            let series = &*services.series;
+            services.engine.instant(series, query, time_ms, context)
+        },
+    )
+    .await
+}
+
+/// `query`, `start`, `end`, `step`, `timeout`, `limit`, `lookback_delta`, `stats`.
+pub(super) async fn range(
+    State(services): State<Arc<Services>>,
+    form: Form,
+) -> Result<Response, ApiError> {
+    let common = Common::of(&form, &services)?;
+    form.required("start")?;
+    form.required("end")?;
+    form.required("step")?;
+    let start_ms = form.time_ms("start")?.unwrap_or_default();
+    let end_ms = form.time_ms("end")?.unwrap_or_default();
+    let step = form.duration("step")?.unwrap_or_default();
+    let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
+    answer(
+        &services,
+        "range",
+        common,
+        move |services, query, context| {
+            let series = &*services.series;
+            let engine = &services.engine;
+            engine.range(series, query, start_ms, end_ms, step_ms, context)
+        },
+    )
+    .await
+}
+
+/// There are no exemplars; Grafana asks for them with every query.
+pub(super) async fn exemplars(form: Form) -> Result<Response, ApiError> {
+    form.required("query")?;
+    let none: [(); 0] = [];
+    Ok(json::success(&none))
+}
+
+/// Says that nobody waits any more, once it is dropped: with the handler's future, that is when
+/// the client goes away or the answer is on its way.
+struct Waiting(Arc<AtomicBool>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Evaluates and writes on a blocking thread, for as long as somebody waits.
+async fn answer(
+    services: &Arc<Services>,
+    kind: &'static str,
+    common: Common,
+    evaluate: impl FnOnce(&Services, &str, &Context<'_>) -> Result<Answer, QueryError> + Send + 'static,
+) -> Result<Response, ApiError> {
+    let asked = Instant::now();
+    let wanted = Arc::new(AtomicBool::new(true));
+    let _waiting = Waiting(wanted.clone());
+    let body = ask::blocking(services, move |services| {
+        let begun = Instant::now();
+        let stop = || {
+            if !wanted.load(Ordering::Relaxed) {
+                Some(ErrorKind::Canceled)
+            } else if asked.elapsed() >= common.timeout {
+                Some(ErrorKind::Timeout)
+            } else {
+                None
+            }
+        };
+        let context = Context {
+            stop: Some(&stop),
+            lookback_ms: common.lookback_ms,
+        };
+        let mut answer = evaluate(services, &common.query, &context)?;
+        services.metrics.query_samples.inc_by(answer.samples_read);
+        if let Some(limit) = common.limit {
+            cut(&mut answer, limit);
+        }
+        let stats = common
+            .with_stats
+            .then(|| stats(&answer, begun - asked, begun.elapsed()));
+        let envelope = Envelope::with(|out| json::write_answer(out, &answer, stats.as_ref()));
+        Ok(envelope.close(&answer.warnings, &answer.infos))
+    })
+    .await
+    .map_err(ApiError::from)
+    .and_then(|body: Result<Vec<u8>, QueryError>| body.map_err(ApiError::from));
+    let outcome = body.as_ref().map_or_else(|error| error.kind, |_| "success");
+    let metrics = &services.metrics;
+    metrics
+        .queries
+        .get_or_create(&QueryLabels { kind, outcome })
+        .inc();
+    metrics
+        .query_duration
+        .get_or_create(&QueryKind { kind })
+        .observe(asked.elapsed().as_secs_f64());
+    body.map(json::response)
+}
+
+/// Leaves out what is beyond the limit, and says so.
+fn cut(answer: &mut Answer, limit: usize) {
+    let was_cut = match &mut answer.value {
+        Value::Vector(points) if points.len() > limit => {
+            points.truncate(limit);
+            true
+        }
+        Value::Matrix(series) if series.len() > limit => {
+            series.truncate(limit);
+            true
+        }
+        _ => false,
+    };
+    if was_cut {
+        answer
+            .warnings
+            .push("results truncated due to limit".to_owned());
+    }
+}
+
+/// What Prometheus tells with `stats=all`, as far as it has a meaning here.
+fn stats(answer: &Answer, queued: Duration, evaluated: Duration) -> serde_json::Value {
+    serde_json::json!({
+        "timings": {
+            "evalTotalTime": (queued + evaluated).as_secs_f64(),
+            "execQueueTime": queued.as_secs_f64(),
+            "innerEvalTime": evaluated.as_secs_f64(),
+        },
+        "samples": {
+            "totalQueryableSamples": answer.samples_read,
+        },
+        "series": answer.series_read,
+    })
+}
