@@ -1,2 +1,32 @@
-//! Yagura: one process that keeps watch.
-fn main() {}
+//! Yagura: logs, metrics and alerts of one machine or a small cluster, in one process.
+
+mod app;
+mod budget;
+mod cli;
+mod config;
+mod live;
+mod plugs;
+mod status;
+mod tasks;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{CheckCommand, Cli, Command};
+
+/// Returns memory to the system sooner and fragments less than the C library's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Check {
+            what: CheckCommand::Config { file },
+        }) => cli::exit(cli::check_config(&file)),
+        Some(Command::Serve(args)) => cli::exit(app::run(&args)),
+        None => cli::exit(app::run(&cli.serve)),
+    }
+}

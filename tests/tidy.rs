@@ -46,8 +46,9 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("anyhow", &["yagura"]),
 ];
 
-/// Folders in `src/` that belong to the binary and are no rooms.
-const BINARY_FOLDERS: &[&str] = &["cli"];
+/// Folders in `src/` that belong to the binary, or that proptest leaves behind when a property
+/// fails (git-ignored), and are no rooms.
+const BINARY_FOLDERS: &[&str] = &["cli", "proptest-regressions"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

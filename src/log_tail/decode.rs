@@ -315,6 +315,8 @@ impl Decoder {
         }
         let time_ns = match time_ns {
             Some(time_ns) => self.checked(time_ns, when),
+            // A JSON object is a line of its own, not the rest of the line before.
+            None if name == "json" => self.time_of_file(when),
             None => self.time_without_own(when),
         };
         let level = level.unwrap_or_else(|| match name {
@@ -339,6 +341,11 @@ impl Decoder {
         {
             return time_ns;
         }
+        self.time_of_file(when)
+    }
+
+    /// When the file was last written to, never going back.
+    fn time_of_file(&mut self, when: When) -> i64 {
         self.untimed_ns = self.untimed_ns.max(when.written_ns.min(when.now_ns));
         self.untimed_ns
     }
@@ -460,11 +467,16 @@ mod tests {
                 (0, "first"),
                 (6, "2026-03-01T10:00:00Z ERROR boom"),
                 (40, "\tat a.B"),
+                (50, r#"{"msg":"next"}"#),
             ],
         );
         let times: Vec<i64> = records.iter().map(|record| record.1).collect();
         let boom = 1_772_359_200 * SECOND_NS;
-        assert_eq!(times, [NOW - 5, boom, boom]);
+        assert_eq!(
+            times,
+            [NOW - 5, boom, boom, NOW - 5],
+            "an object stands alone"
+        );
         let later = read(&mut text, when(NOW + 60 * SECOND_NS), &[(60, "much later")]);
         assert_eq!(later[0].1, NOW + 60 * SECOND_NS);
         let earlier = read(

@@ -140,64 +140,9 @@ impl Mean {
     }
 }
 
-/// From how many numbers on a sum is added up in lanes. Below, every number is added in order,
-/// so that the last digit is Prometheus' too.
-const LANES_FROM: usize = 32;
-
-/// The corrected sum of many numbers, or `None` where it is not finite or they are few: then the
-/// order of the numbers counts, and they must be added one by one.
-///
-/// One corrected addition waits for the one before, so four sums side by side are four times as
-/// fast; what rounding took is kept exactly (Knuth's two-sum), as with one.
-pub(crate) fn sum_of_many(values: &[f64]) -> Option<f64> {
-    const LANES: usize = 4;
-    if values.len() < LANES_FROM {
-        return None;
-    }
-    let (mut sums, mut carries) = ([0.0; LANES], [0.0; LANES]);
-    let chunks = values.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for lane in 0..LANES {
-            let (sum, value) = (sums[lane], chunk[lane]);
-            let total = sum + value;
-            let back = total - sum;
-            carries[lane] += (sum - (total - back)) + (value - back);
-            sums[lane] = total;
-        }
-    }
-    let mut whole = Kahan::default();
-    for value in sums.iter().chain(rest) {
-        whole.add(*value);
-    }
-    whole.carry += carries.iter().sum::<f64>();
-    let total = whole.sum + whole.carry;
-    total.is_finite().then_some(total)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sums_in_lanes_are_as_exact() {
-        let values: Vec<f64> = (0..103)
-            .map(|i| [1e100, 1.0, -1e100, 3.5, 1e-9][i % 5] * (i as f64 + 1.0))
-            .collect();
-        let mut cancelling = values.clone();
-        cancelling.extend(values.iter().rev().map(|v| -v));
-        assert_eq!(sum_of_many(&cancelling), Some(0.0));
-        let small: Vec<f64> = (0..1000).map(|i| 0.1 + f64::from(i)).collect();
-        let mut in_order = Kahan::default();
-        for value in &small {
-            in_order.add(*value);
-        }
-        assert_eq!(sum_of_many(&small), Some(in_order.total()));
-        assert_eq!(sum_of_many(&small[..LANES_FROM - 1]), None);
-        let mut odd = small;
-        odd[7] = f64::INFINITY;
-        assert_eq!(sum_of_many(&odd), None);
-    }
 
     #[test]
     fn large_numbers_that_cancel_leave_the_small_ones() {

@@ -236,19 +236,21 @@ impl<'q> ColumnBuilder<'q> {
     /// The latest sample of each step, unless it is too old or ends the series.
     fn latest(&self, samples: &Samples, column: &mut Vec<f64>, value: impl Fn(i64, f64) -> f64) {
         let mut seen = 0;
-        let (times_ms, values) = (&samples.timestamps_ms, &samples.values);
         for step in 0..self.refs.count {
             let time_ms = self.refs.time_ms(step);
-            while seen < times_ms.len() && times_ms[seen] <= time_ms {
-                seen += 1;
-            }
-            let slot = match seen.checked_sub(1) {
+            let newer = samples.timestamps_ms[seen..]
+                .iter()
+                .take_while(|t| **t <= time_ms);
+            seen += newer.count();
+            let last = seen.checked_sub(1);
+            let slot = match last {
                 Some(i) => {
-                    let is_old = times_ms[i] <= time_ms.saturating_sub(self.query.lookback_ms);
-                    if is_old || is_stale(values[i]) {
+                    let (time, latest) = (samples.timestamps_ms[i], samples.values[i]);
+                    let is_old = time <= time_ms.saturating_sub(self.query.lookback_ms);
+                    if is_old || is_stale(latest) {
                         ABSENT
                     } else {
-                        value(times_ms[i], values[i])
+                        value(time, latest)
                     }
                 }
                 None => ABSENT,
@@ -269,8 +271,6 @@ impl<'q> ColumnBuilder<'q> {
         let is_fixed = self.refs.step_ms == 0
             && !function.needs_eval_time
             && call.params.iter().all(|p| matches!(p, Scalar::Constant(_)));
-        let (times_ms, values) = (&samples.timestamps_ms, &samples.values);
-        let resets = &self.resets;
         let (mut low, mut high) = (0, 0);
         let (mut reset_low, mut reset_high) = (0, 0);
         for step in 0..self.refs.count {
@@ -280,30 +280,31 @@ impl<'q> ColumnBuilder<'q> {
             }
             let end_ms = self.refs.time_ms(step);
             let start_ms = end_ms.saturating_sub(call.range_ms);
-            while high < times_ms.len() && times_ms[high] <= end_ms {
-                high += 1;
-            }
-            while low < high && times_ms[low] <= start_ms {
-                low += 1;
-            }
+            let times = &samples.timestamps_ms;
+            high += times[high..].iter().take_while(|t| **t <= end_ms).count();
+            low += times[low..high]
+                .iter()
+                .take_while(|t| **t <= start_ms)
+                .count();
             if low == high {
                 column.push(ABSENT);
                 continue;
             }
             // A drop between the sample before the window and its first one does not count.
-            while reset_high < resets.len() && resets[reset_high] < high {
-                reset_high += 1;
-            }
-            while reset_low < reset_high && resets[reset_low] <= low {
-                reset_low += 1;
-            }
-            if !call.params.is_empty() {
-                self.params.clear();
-                self.params.extend(call.params.iter().map(|p| p.at(step)));
-            }
+            let resets = &self.resets;
+            reset_high += resets[reset_high..]
+                .iter()
+                .take_while(|i| **i < high)
+                .count();
+            reset_low += resets[reset_low..reset_high]
+                .iter()
+                .take_while(|i| **i <= low)
+                .count();
+            self.params.clear();
+            self.params.extend(call.params.iter().map(|p| p.at(step)));
             let window = Window {
-                times_ms: &times_ms[low..high],
-                values: &values[low..high],
+                times_ms: &times[low..high],
+                values: &samples.values[low..high],
                 resets: &resets[reset_low..reset_high],
                 low,
                 start_ms,

@@ -17,11 +17,13 @@ mod html;
 mod humanize;
 mod metrics;
 mod request;
+mod server;
 mod shell;
 mod sparkline;
 mod time_range;
 
 pub use metrics::Metrics;
+pub use server::run;
 pub use services::{Services, StatusReport, TaskReport, Totals, View};
 
 use std::sync::Arc;

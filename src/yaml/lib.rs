@@ -43,9 +43,9 @@ impl YamlError {
 /// Reads a text. An empty text (or one of comments only) is an empty mapping, so that a file in
 /// which everything is commented out works.
 pub fn from_str<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, YamlError> {
-    let is_empty = text
-        .lines()
-        .all(|line| matches!(line.trim(), "" | "---" | "...") || line.trim_start().starts_with('#'));
+    let is_empty = text.lines().all(|line| {
+        matches!(line.trim(), "" | "---" | "...") || line.trim_start().starts_with('#')
+    });
     let text = if is_empty { "{}" } else { text };
     serde_saphyr::from_str(text).map_err(|error| {
         let cause = error.without_snippet();
@@ -78,11 +78,7 @@ fn message(cause: &Cause) -> String {
                 .strip_prefix("line ")
                 .and_then(|rest| rest.split_once(": "))
                 .map_or(line, |(_, rest)| rest);
-            start
-                .split(" at line ")
-                .next()
-                .unwrap_or(start)
-                .to_owned()
+            start.split(" at line ").next().unwrap_or(start).to_owned()
         }
     }
 }
@@ -90,7 +86,10 @@ fn message(cause: &Cause) -> String {
 fn unknown(what: &str, found: &str, expected: &[&str]) -> String {
     match nearest(found, expected.iter().copied()) {
         Some(near) => format!("unknown {what} `{found}`, did you mean `{near}`?"),
-        None => format!("unknown {what} `{found}`, use one of: {}", expected.join(", ")),
+        None => format!(
+            "unknown {what} `{found}`, use one of: {}",
+            expected.join(", ")
+        ),
     }
 }
 

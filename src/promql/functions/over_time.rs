@@ -1,21 +1,15 @@
 //! Aggregations over the samples of a range: `avg_over_time` and its relatives.
 
 use super::range::{RangeFunction, Window};
-use crate::kahan::{Kahan, Mean, sum_of_many};
+use crate::kahan::{Kahan, Mean};
 
 pub(super) const SUM: RangeFunction = RangeFunction::new(|w| {
-    if let Some(sum) = sum_of_many(w.values) {
-        return sum;
-    }
     let mut sum = Kahan::default();
     w.values.iter().for_each(|v| sum.add(*v));
     sum.total()
 });
 
 pub(super) const AVG: RangeFunction = RangeFunction::new(|w| {
-    if let Some(sum) = sum_of_many(w.values) {
-        return sum / w.len() as f64;
-    }
     let mut mean = Mean::default();
     w.values.iter().for_each(|v| mean.add(*v));
     mean.mean()

@@ -67,22 +67,22 @@ fn extrapolated(w: &Window<'_>, is_counter: bool, per_seconds: f64) -> f64 {
             difference += reached;
         }
     }
-    // All spans are milliseconds: only their ratios matter.
-    let mut to_start_ms = (w.first_ms() - w.start_ms) as f64;
-    let mut to_end_ms = (w.end_ms - w.last_ms()) as f64;
-    let sampled_ms = (w.last_ms() - w.first_ms()) as f64;
-    let interval_ms = sampled_ms / (w.len() - 1) as f64;
-    let threshold_ms = interval_ms * 1.1;
-    if to_start_ms >= threshold_ms {
-        to_start_ms = interval_ms / 2.0;
+    let mut to_start = (w.first_ms() - w.start_ms) as f64 / 1000.0;
+    let mut to_end = (w.end_ms - w.last_ms()) as f64 / 1000.0;
+    let sampled = (w.last_ms() - w.first_ms()) as f64 / 1000.0;
+    let interval = sampled / (w.len() - 1) as f64;
+    let threshold = interval * 1.1;
+    if to_start >= threshold {
+        to_start = interval / 2.0;
     }
     if is_counter && difference > 0.0 && w.first() >= 0.0 {
-        let to_zero_ms = sampled_ms * (w.first() / difference);
-        to_start_ms = to_start_ms.min(to_zero_ms);
+        let to_zero = sampled * (w.first() / difference);
+        to_start = to_start.min(to_zero);
     }
-    if to_end_ms >= threshold_ms {
-        to_end_ms = interval_ms / 2.0;
+    if to_end >= threshold {
+        to_end = interval / 2.0;
     }
-    let factor = (sampled_ms + to_start_ms + to_end_ms) / (sampled_ms * per_seconds);
+    let mut factor = (sampled + to_start + to_end) / sampled;
+    factor /= per_seconds;
     difference * factor
 }

@@ -1,0 +1,366 @@
+//! Builds every part, starts them in order, and stops them in reverse: collectors first, stores
+//! last.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use alert_notify::Notifier;
+use alert_rules::{PromqlQuery, RuleManager};
+use anyhow::Context;
+use log_store::LogStore;
+use log_tail::LogTail;
+use metric_host::HostCollector;
+use metric_scrape::{LocalSource, LocalTarget, Scraper};
+use metric_store::MetricStore;
+use model::time;
+use serve::Services;
+use state_store::StateStore;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::budget::{DiskBudget, MemoryShares};
+use crate::cli::ServeArgs;
+use crate::config::Config;
+use crate::live::{Live, Parts};
+use crate::plugs::SentLog;
+use crate::status::StatusSource;
+use crate::tasks::Tasks;
+use crate::telemetry::{self, OwnMetrics};
+
+/// All tasks together have this long to stop; what is late is named and abandoned. Sealing the
+/// stores comes after it.
+const STOP_WITHIN: Duration = Duration::from_millis(1_500);
+/// The metric journal is synced this often: a power loss takes at most this much.
+const JOURNAL_SYNC: Duration = Duration::from_secs(1);
+/// How often stores look whether something is to be sealed or dropped.
+const MAINTENANCE: Duration = Duration::from_secs(1);
+/// The metric store seals every two hours; looking costs a walk over its targets.
+const METRIC_MAINTENANCE: Duration = Duration::from_secs(30);
+/// How often the disk budget is looked at.
+const BUDGET: Duration = Duration::from_secs(15);
+/// A query that takes longer is given up; Prometheus' `query.timeout`.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(120);
+/// PromQL queries of browsers and APIs at the same time; Prometheus allows 20 on larger machines.
+const QUERIES_MAX: usize = 8;
+
+/// Runs until a signal ends it.
+pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
+    telemetry::start_logging(args.log.as_deref());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("yagura")
+        .build()
+        .context("cannot start the async runtime")?;
+    let result = runtime.block_on(serve(args));
+    // A blocking call that hangs (a dead network mount, say) must not keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    result
+}
+
+async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    let started_ms = time::now_ms();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    // The one TLS stack of the process. A second call would fail, and there is none.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+
+    let config = Config::load(args)?;
+    let data = prepare_data(&config.data)?;
+    let listener = TcpListener::bind(&config.listen)
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    let external_url = format!("http://{}", reachable(address));
+    let own = OwnMetrics::new();
+    let tasks = Arc::new(Tasks::default());
+    let shares = MemoryShares::of(config.storage.memory);
+
+    // Stores.
+    let state = Arc::new(StateStore::open(data.join("state.db"))?);
+    let metrics = Arc::new(MetricStore::open(
+        &data.join("metrics"),
+        metric_store::Config {
+            retention: config.storage.metrics,
+            disk_bytes_max: config.storage.disk,
+            memory_bytes_max: shares.metrics,
+            ..metric_store::Config::default()
+        },
+        own.register(metric_store::Metrics::new),
+        time::now_ms(),
+    )?);
+    let logs = Arc::new(LogStore::open(
+        &data.join("logs"),
+        log_store::Config {
+            retention: config.storage.logs,
+            disk_bytes_max: config.storage.disk,
+            open_bytes_max: shares.log_buffers,
+            ..log_store::Config::default()
+        },
+        own.register(log_store::Metrics::new),
+        time::now_ns(),
+    )?);
+    let budget = Arc::new(own.register(|registry| {
+        DiskBudget::new(
+            config.storage.disk,
+            data.clone(),
+            logs.clone(),
+            metrics.clone(),
+            registry,
+        )
+    }));
+    let stores = (metrics.clone(), logs.clone());
+    tasks.spawn_every("metric journal", JOURNAL_SYNC, {
+        let metrics = metrics.clone();
+        move || metrics.sync()
+    });
+    tasks.spawn_every("metric store", METRIC_MAINTENANCE, {
+        let metrics = metrics.clone();
+        move || metrics.maintain(time::now_ms())
+    });
+    tasks.spawn_every("log store", MAINTENANCE, {
+        let logs = logs.clone();
+        move || logs.maintain(time::now_ns())
+    });
+    tasks.spawn_every("disk budget", BUDGET, {
+        let budget = budget.clone();
+        move || {
+            budget.keep();
+            Ok(())
+        }
+    });
+
+    // Alerting.
+    let engine = Arc::new(promql::Engine::new(promql::Options {
+        subquery_step_ms: config.prometheus.global.evaluation_interval().as_millis() as i64,
+        memory_bytes_max: shares.query,
+        ..promql::Options::default()
+    }));
+    let stopping = CancellationToken::new();
+    let notified = own.register(alert_notify::Metrics::new);
+    let notifier = Arc::new(Notifier::new(
+        alert_notify::Config::silent(),
+        Arc::new(SentLog(state.clone())),
+        external_url.clone(),
+        notified.clone(),
+    )?);
+    let rule_query = Arc::new(PromqlQuery::new(
+        engine.clone(),
+        metrics.clone(),
+        QUERY_TIMEOUT,
+        stopping.clone(),
+    ));
+    let rules = Arc::new(RuleManager::new(
+        alert_rules::Options::default(),
+        rule_query.clone(),
+        metrics.clone(),
+        Arc::new({
+            let notifier = notifier.clone();
+            move |alerts| notifier.receive(alerts)
+        }),
+        own.register(alert_rules::Metrics::new),
+    ));
+
+    // Collectors.
+    let scraper = Arc::new(Scraper::new(
+        metrics.clone(),
+        own.register(metric_scrape::Metrics::new),
+    ));
+    let tail = Arc::new(LogTail::new(
+        log_tail::Config {
+            globs: config.logs.files.clone(),
+            exclude: exclude_own(&config, &data),
+            host: Some(host_name()),
+            ..log_tail::Config::default()
+        },
+        logs.clone(),
+        own.register(log_tail::Metrics::new),
+    )?);
+    let live = Arc::new(Live::start(
+        args.clone(),
+        &config,
+        Parts {
+            scraper: scraper.clone(),
+            rules: rules.clone(),
+            rule_query,
+            notifier: notifier.clone(),
+            locals: local_targets(&own, address),
+            external_url,
+        },
+    )?);
+
+    // The browser's side.
+    let ready = Arc::new(AtomicBool::new(false));
+    let status = Arc::new(StatusSource {
+        started_ms,
+        data: data.clone(),
+        listen: address.to_string(),
+        config_file: config.file.clone(),
+        storage: config.storage.clone(),
+        live: live.clone(),
+        tasks: tasks.clone(),
+        budget,
+        logs: logs.clone(),
+        metrics: metrics.clone(),
+        tail: tail.clone(),
+        notified,
+    });
+    let services = Arc::new(Services {
+        series: metrics,
+        logs,
+        engine,
+        state,
+        rule_groups: Arc::new({
+            let rules = rules.clone();
+            move || rules.groups()
+        }),
+        scrape_targets: Arc::new({
+            let scraper = scraper.clone();
+            move || scraper.targets()
+        }),
+        log_sources: Arc::new({
+            let tail = tail.clone();
+            move || tail.sources()
+        }),
+        status: Arc::new(move || status.report()),
+        metrics_text: Arc::new({
+            let own = own.clone();
+            move || own.text()
+        }),
+        reload: Arc::new({
+            let live = live.clone();
+            move || live.reload()
+        }),
+        ready: Arc::new({
+            let ready = ready.clone();
+            move || ready.load(Ordering::Relaxed)
+        }),
+        allowed_hosts: config.allowed_hosts.clone(),
+        query_timeout: QUERY_TIMEOUT,
+        query_slots: Arc::new(Semaphore::new(QUERIES_MAX)),
+        metrics: own.register(serve::Metrics::new),
+    });
+
+    tasks.spawn("notifications", move |cancel| notifier.clone().run(cancel));
+    tasks.spawn("rules", move |cancel| rules.clone().run(cancel));
+    let listener = Arc::new(listener);
+    tasks.spawn("web", move |cancel| {
+        let (listener, services) = (listener.clone(), services.clone());
+        async move { serve::run(&listener, services, cancel).await }
+    });
+    tasks.spawn("scraper", move |cancel| scraper.clone().run(cancel));
+    let summary = tail.summary();
+    tasks.spawn_thread("log collector", move |cancel| tail.run(&cancel));
+    ready.store(true, Ordering::Relaxed);
+
+    let n_targets = 2 + config
+        .prometheus
+        .scrape_configs
+        .iter()
+        .flat_map(|job| &job.static_configs)
+        .map(|group| group.targets.len())
+        .sum::<usize>();
+    say(&format!(
+        "Yagura is at http://{}, following {summary}, scraping {n_targets} targets, {} alert rules",
+        reachable(address),
+        live.report().rules
+    ));
+
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hangup.recv() => {
+                let live = live.clone();
+                // The outcome is on the Status page and in the log.
+                let _ = tokio::task::spawn_blocking(move || live.reload()).await;
+            }
+        }
+    }
+    info!("stopping");
+    ready.store(false, Ordering::Relaxed);
+    stopping.cancel();
+    tasks.stop(Instant::now() + STOP_WITHIN).await;
+    tokio::task::spawn_blocking(move || {
+        let (metrics, logs) = stores;
+        // A seal that fails costs only time: the files are read again.
+        if let Err(error) = logs.seal() {
+            error!(%error, "cannot seal the log buffers");
+        }
+        logs.close();
+        metrics.close()
+    })
+    .await
+    .context("the stores did not close")?
+    .context("the metric store did not close")?;
+    info!("stopped");
+    Ok(())
+}
+
+/// Creates the data folder, readable for nobody else: logs hold what they hold.
+fn prepare_data(data: &Path) -> anyhow::Result<std::path::PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(data)
+        .with_context(|| format!("cannot create the data folder {}", data.display()))?;
+    data.canonicalize()
+        .with_context(|| format!("cannot use the data folder {}", data.display()))
+}
+
+/// Yagura must not follow files of its own: each line about a line would make another line.
+fn exclude_own(config: &Config, data: &Path) -> Vec<String> {
+    let mut exclude = config.logs.exclude.clone();
+    exclude.push(format!("{}/**/*", data.display()));
+    exclude
+}
+
+/// An address that people can open: the wildcard address means this machine.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}
+
+fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// This machine and Yagura itself: targets that need no network.
+fn local_targets(own: &OwnMetrics, address: SocketAddr) -> Vec<LocalTarget> {
+    let host = HostCollector::new(metric_host::Config::default());
+    let own = own.clone();
+    let interval = Duration::from_secs(15);
+    vec![
+        LocalTarget {
+            job: "node-exporter".to_owned(),
+            instance: host_name(),
+            interval,
+            source: LocalSource(Arc::new(move || host.collect())),
+        },
+        LocalTarget {
+            job: "yagura".to_owned(),
+            instance: address.to_string(),
+            interval,
+            source: LocalSource(Arc::new(move || Ok(own.text()))),
+        },
+    ]
+}
+
+/// The one line on standard output. A closed pipe is no reason not to run.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

@@ -1,0 +1,57 @@
+//! `yagura check`: says what is wrong with files without starting anything.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alert_rules::PromqlQuery;
+use anyhow::bail;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::ServeArgs;
+use crate::config::Config;
+
+/// Checks a configuration file and the files that it names, and says on standard output what is
+/// in them.
+pub(crate) fn check_config(file: &Path) -> anyhow::Result<()> {
+    let args = ServeArgs {
+        config: Some(file.to_owned()),
+        ..ServeArgs::default()
+    };
+    let config = Config::load(&args)?;
+    let rules = alert_rules::load(
+        &config.prometheus.rule_files,
+        &config.prometheus_dir,
+        &PromqlQuery::new(
+            Arc::default(),
+            // Expressions are only checked: there is nothing to read.
+            Arc::new(promql::memory::MemoryReader::new()),
+            Duration::ZERO,
+            CancellationToken::new(),
+        ),
+    );
+    for problem in &rules.problems {
+        eprintln!("yagura: {problem}");
+    }
+    if !rules.problems.is_empty() {
+        bail!(
+            "{}: {} problems in rule files",
+            file.display(),
+            rules.problems.len()
+        );
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "{}: good ({} scrape jobs, {} rules)",
+        file.display(),
+        config.prometheus.scrape_configs.len(),
+        rules
+            .groups
+            .iter()
+            .map(|group| group.rules.len())
+            .sum::<usize>()
+    )?;
+    Ok(())
+}

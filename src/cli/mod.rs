@@ -1,0 +1,84 @@
+//! What can be typed: `yagura [serve]` and `yagura check`.
+
+mod check;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use check::check_config;
+
+/// Logs, metrics, alerts and dashboards of a small cluster or one machine, in one process.
+#[derive(Debug, Parser)]
+#[command(
+    name = "yagura",
+    version,
+    about,
+    args_conflicts_with_subcommands = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Collect, store, alert and serve the web interface (the default)
+    Serve(ServeArgs),
+    /// Check files without starting anything
+    Check {
+        #[command(subcommand)]
+        what: CheckCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckCommand {
+    /// Check a configuration file and every file that it names
+    Config {
+        /// The configuration file
+        file: PathBuf,
+    },
+}
+
+/// What can be said on the command line or in the environment. A flag wins over the environment,
+/// the environment over the configuration file.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ServeArgs {
+    /// Configuration file (YAML)
+    #[arg(long, env = "YAGURA_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder for all data [default: ./yagura-data]
+    #[arg(long, env = "YAGURA_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Address to listen on [default: 127.0.0.1:9849]
+    #[arg(long, env = "YAGURA_LISTEN", value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// What to log about itself, such as `debug` or `info,log_tail=debug`
+    #[arg(long, env = "YAGURA_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+/// Turns a result into what a shell expects, with the whole chain of reasons on one line.
+pub(crate) fn exit(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("yagura: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

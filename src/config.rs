@@ -1,0 +1,279 @@
+//! The configuration: one optional YAML file, the environment and flags, composed into what each
+//! room wants to know. A flag wins over the environment, the environment over the file.
+//!
+//! Every key of the file is documented in `docs/configuration.md`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Deserializer};
+use yaml::FileOrInline;
+
+use crate::cli::ServeArgs;
+
+const LISTEN_DEFAULT: &str = "127.0.0.1:9849";
+const DATA_DEFAULT: &str = "yagura-data";
+/// Below this, the stores' own buffers have no room to work.
+const MEMORY_MIN: u64 = 64 << 20;
+/// Below this, one sealed partition and one day of metrics do not fit.
+const DISK_MIN: u64 = 256 << 20;
+
+/// Everything that is configured, checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// The file it was read from.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) listen: String,
+    pub(crate) data: PathBuf,
+    pub(crate) storage: Storage,
+    pub(crate) logs: Logs,
+    pub(crate) prometheus: Prometheus,
+    /// Where relative paths of the Prometheus section start.
+    pub(crate) prometheus_dir: PathBuf,
+    pub(crate) alertmanager: Option<alert_notify::Config>,
+    pub(crate) dashboards: Vec<PathBuf>,
+    pub(crate) allowed_hosts: Vec<String>,
+}
+
+/// The one budget that both stores, all queues and all caches divide, and how long data is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Storage {
+    /// Bytes on disk, logs and metrics together.
+    #[serde(deserialize_with = "size")]
+    pub(crate) disk: u64,
+    /// Bytes of memory for the whole process.
+    #[serde(deserialize_with = "size")]
+    pub(crate) memory: u64,
+    /// Log lines older than this are dropped.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) logs: Duration,
+    /// Samples older than this are dropped.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) metrics: Duration,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self {
+            disk: 20 << 30,
+            memory: 512 << 20,
+            logs: DAY * 14,
+            metrics: DAY * 15,
+        }
+    }
+}
+
+/// Which log files are followed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Logs {
+    /// Globs. None: found by itself.
+    pub(crate) files: Vec<String>,
+    /// Globs of files that are left alone.
+    pub(crate) exclude: Vec<String>,
+}
+
+/// A Prometheus configuration file, as far as it is carried out.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Prometheus {
+    pub(crate) global: metric_scrape::GlobalConfig,
+    pub(crate) scrape_configs: Vec<metric_scrape::ScrapeConfig>,
+    /// Globs of rule files, relative to this file.
+    pub(crate) rule_files: Vec<String>,
+    /// Left to the built-in Alertmanager; other targets are not supported yet.
+    alerting: Option<Unsupported>,
+    remote_write: Option<Unsupported>,
+    remote_read: Option<Unsupported>,
+    scrape_config_files: Option<Unsupported>,
+    storage: Option<Unsupported>,
+    tracing: Option<Unsupported>,
+    otlp: Option<Unsupported>,
+    runtime: Option<Unsupported>,
+}
+
+/// A key that Prometheus knows and that is refused by name rather than left out in silence.
+#[derive(Debug, Clone)]
+struct Unsupported;
+
+impl<'de> Deserialize<'de> for Unsupported {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom(
+            "Yagura does not carry out this section yet: take it out",
+        ))
+    }
+}
+
+/// The one-line way to be told of alerts.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Notify {
+    webhook: Option<String>,
+}
+
+/// The file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: Option<String>,
+    data: Option<PathBuf>,
+    storage: Storage,
+    logs: Logs,
+    prometheus: Option<FileOrInline<Prometheus>>,
+    alertmanager: Option<FileOrInline<alert_notify::Config>>,
+    notify: Option<Notify>,
+    dashboards: Vec<PathBuf>,
+    allowed_hosts: Vec<String>,
+}
+
+impl Config {
+    /// Reads the file (where one is named), puts flags and environment over it, and checks.
+    ///
+    /// # Errors
+    /// One sentence with file, line, key and what to write instead.
+    pub(crate) fn load(args: &ServeArgs) -> anyhow::Result<Self> {
+        let (file, dir) = match &args.config {
+            Some(path) => (read::<File>(path)?, folder_of(path)),
+            None => (File::default(), PathBuf::from(".")),
+        };
+        let name = args
+            .config
+            .as_deref()
+            .map_or_else(|| "configuration".to_owned(), |p| p.display().to_string());
+        check_storage(&file.storage).with_context(|| name.clone())?;
+        let (prometheus, prometheus_dir) = match file.prometheus {
+            Some(FileOrInline::File(path)) => {
+                let path = dir.join(path);
+                (read(&path)?, folder_of(&path))
+            }
+            Some(FileOrInline::Inline(prometheus)) => (prometheus, dir.clone()),
+            None => (Prometheus::default(), dir.clone()),
+        };
+        let alertmanager = match (file.alertmanager, file.notify.and_then(|n| n.webhook)) {
+            (Some(_), Some(_)) => bail!(
+                "{name}: both `alertmanager` and `notify` are set: `notify` is the short form \
+                 for one receiver, take one of them out"
+            ),
+            (Some(FileOrInline::File(path)), None) => Some(read(&dir.join(path))?),
+            (Some(FileOrInline::Inline(config)), None) => Some(config),
+            (None, Some(url)) => Some(
+                alert_notify::Config::webhook(&url)
+                    .with_context(|| format!("{name}: notify.webhook"))?,
+            ),
+            (None, None) => None,
+        };
+        Ok(Self {
+            file: args.config.clone(),
+            listen: args
+                .listen
+                .clone()
+                .or(file.listen)
+                .unwrap_or_else(|| LISTEN_DEFAULT.to_owned()),
+            data: args
+                .data
+                .clone()
+                .or(file.data)
+                .unwrap_or_else(|| PathBuf::from(DATA_DEFAULT)),
+            storage: file.storage,
+            logs: file.logs,
+            prometheus,
+            prometheus_dir,
+            alertmanager,
+            dashboards: file.dashboards,
+            allowed_hosts: file.allowed_hosts,
+        })
+    }
+}
+
+impl Config {
+    /// The configuration in force, for people: every default filled in, no secrets.
+    pub(crate) fn shown(&self) -> String {
+        use std::fmt::Write;
+        let mut text = String::new();
+        let storage = &self.storage;
+        let _ = write!(
+            text,
+            "listen: {}\ndata: {}\nstorage: {{ disk: {}, memory: {}, logs: {}, metrics: {} }}\n",
+            self.listen,
+            self.data.display(),
+            model::bytes::format(storage.disk).replace(' ', ""),
+            model::bytes::format(storage.memory).replace(' ', ""),
+            model::duration::format(storage.logs),
+            model::duration::format(storage.metrics),
+        );
+        let list = |items: &[String]| format!("[{}]", items.join(", "));
+        if self.logs.files.is_empty() {
+            text.push_str("logs: {}  # found by itself\n");
+        } else {
+            let _ = writeln!(text, "logs: {{ files: {} }}", list(&self.logs.files));
+        }
+        let jobs: Vec<String> = self
+            .prometheus
+            .scrape_configs
+            .iter()
+            .map(|job| job.job_name.clone())
+            .collect();
+        let _ = write!(
+            text,
+            "prometheus:\n  global: {{ scrape_interval: {}, evaluation_interval: {} }}\n  \
+             rule_files: {}\n  scrape_configs: {}  # jobs\n",
+            model::duration::format(self.prometheus.global.scrape_interval()),
+            model::duration::format(self.prometheus.global.evaluation_interval()),
+            list(&self.prometheus.rule_files),
+            list(&jobs),
+        );
+        text
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(yaml::from_str(&text, &path.display().to_string())?)
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_owned(),
+        None => PathBuf::from("."),
+    }
+}
+
+fn check_storage(storage: &Storage) -> anyhow::Result<()> {
+    if storage.memory < MEMORY_MIN {
+        bail!(
+            "storage.memory is {}, at least {} are needed",
+            model::bytes::format(storage.memory),
+            model::bytes::format(MEMORY_MIN)
+        );
+    }
+    if storage.disk < DISK_MIN {
+        bail!(
+            "storage.disk is {}, at least {} are needed",
+            model::bytes::format(storage.disk),
+            model::bytes::format(DISK_MIN)
+        );
+    }
+    for (key, kept) in [("logs", storage.logs), ("metrics", storage.metrics)] {
+        if kept < Duration::from_secs(3600) {
+            bail!("storage.{key} is shorter than an hour: nothing could be looked up");
+        }
+    }
+    Ok(())
+}
+
+/// A size such as `20GiB`, or a number of bytes.
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    model::bytes::parse(&text).map_err(serde::de::Error::custom)
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    model::duration::parse(&text).map_err(serde::de::Error::custom)
+}

@@ -1,0 +1,211 @@
+//! The configuration in force while the process runs: loaded at start, replaced by SIGHUP or
+//! `POST /-/reload`. A bad new one leaves the old one running and is shown on the Status page.
+
+use std::sync::Arc;
+
+use alert_notify::Notifier;
+use alert_rules::{RuleManager, RuleQuery};
+use metric_scrape::{LocalTarget, Plan, Scraper};
+use model::{Labels, time};
+use parking_lot::Mutex;
+use tracing::{error, info, warn};
+
+use crate::cli::ServeArgs;
+use crate::config::Config;
+
+/// What people may want to know about the configuration.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Report {
+    /// The configuration in force, as YAML, without secrets.
+    pub(crate) yaml: String,
+    /// When it was loaded, milliseconds since 1970-01-01 UTC.
+    pub(crate) loaded_ms: i64,
+    /// Why the last reload failed; else empty.
+    pub(crate) error: String,
+    /// What does not work although the configuration as a whole does, each a sentence.
+    pub(crate) warnings: Vec<String>,
+    /// Rules that were loaded, the built-in ones included.
+    pub(crate) rules: usize,
+}
+
+/// Hands the configuration to the parts that can change while they run.
+pub(crate) struct Live {
+    args: ServeArgs,
+    scraper: Arc<Scraper>,
+    rules: Arc<RuleManager>,
+    rule_query: Arc<dyn RuleQuery>,
+    notifier: Arc<Notifier>,
+    locals: Vec<LocalTarget>,
+    external_url: String,
+    /// One reload at a time.
+    reloading: Mutex<()>,
+    report: Mutex<Report>,
+    /// What only a restart can change, as it was at start.
+    fixed: Fixed,
+}
+
+/// Settings that are read once.
+#[derive(Debug, Clone, PartialEq)]
+struct Fixed {
+    listen: String,
+    data: std::path::PathBuf,
+    storage: crate::config::Storage,
+    logs: crate::config::Logs,
+    allowed_hosts: Vec<String>,
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        Self {
+            listen: config.listen.clone(),
+            data: config.data.clone(),
+            storage: config.storage.clone(),
+            logs: config.logs.clone(),
+            allowed_hosts: config.allowed_hosts.clone(),
+        }
+    }
+
+    /// The keys that differ.
+    fn changed(&self, new: &Self) -> Vec<&'static str> {
+        let mut keys = Vec::new();
+        let mut note = |differs: bool, key| {
+            if differs {
+                keys.push(key);
+            }
+        };
+        note(self.listen != new.listen, "listen");
+        note(self.data != new.data, "data");
+        note(self.storage != new.storage, "storage");
+        note(self.logs != new.logs, "logs");
+        note(self.allowed_hosts != new.allowed_hosts, "allowed_hosts");
+        keys
+    }
+}
+
+/// The parts that [`Live`] tells about changes.
+pub(crate) struct Parts {
+    pub(crate) scraper: Arc<Scraper>,
+    pub(crate) rules: Arc<RuleManager>,
+    pub(crate) rule_query: Arc<dyn RuleQuery>,
+    pub(crate) notifier: Arc<Notifier>,
+    pub(crate) locals: Vec<LocalTarget>,
+    pub(crate) external_url: String,
+}
+
+impl Live {
+    /// Puts the first configuration into force.
+    ///
+    /// # Errors
+    /// As a reload: one sentence.
+    pub(crate) fn start(args: ServeArgs, config: &Config, parts: Parts) -> anyhow::Result<Self> {
+        let live = Self {
+            args,
+            scraper: parts.scraper,
+            rules: parts.rules,
+            rule_query: parts.rule_query,
+            notifier: parts.notifier,
+            locals: parts.locals,
+            external_url: parts.external_url,
+            reloading: Mutex::new(()),
+            report: Mutex::new(Report::default()),
+            fixed: Fixed::of(config),
+        };
+        live.apply(config)?;
+        Ok(live)
+    }
+
+    /// What people may want to know about it.
+    pub(crate) fn report(&self) -> Report {
+        self.report.lock().clone()
+    }
+
+    /// Reads the files again. Blocks.
+    ///
+    /// # Errors
+    /// One sentence with file, line and key; the configuration before stays in force.
+    pub(crate) fn reload(&self) -> Result<(), String> {
+        let _one_at_a_time = self.reloading.lock();
+        let result = Config::load(&self.args).and_then(|config| self.apply(&config));
+        match result {
+            Ok(()) => {
+                info!("loaded the configuration anew");
+                Ok(())
+            }
+            Err(reason) => {
+                let reason = format!("{reason:#}");
+                error!(
+                    reason,
+                    "cannot use the new configuration, the old one stays"
+                );
+                self.report.lock().error.clone_from(&reason);
+                Err(reason)
+            }
+        }
+    }
+
+    fn apply(&self, config: &Config) -> anyhow::Result<()> {
+        let prometheus = &config.prometheus;
+        let mut locals = self.locals.clone();
+        for local in &mut locals {
+            local.interval = prometheus.global.scrape_interval();
+        }
+        // The only step that can refuse comes first, so that a reload is all or nothing.
+        self.scraper.apply(Plan {
+            global: prometheus.global.clone(),
+            scrape_configs: prometheus.scrape_configs.clone(),
+            locals,
+        })?;
+        self.notifier.apply(
+            config
+                .alertmanager
+                .clone()
+                .unwrap_or_else(alert_notify::Config::silent),
+        );
+        self.rules.configure(alert_rules::Options {
+            external_labels: Labels::from_pairs(
+                prometheus
+                    .global
+                    .external_labels
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str())),
+            ),
+            external_url: self.external_url.clone(),
+            evaluation_interval: prometheus.global.evaluation_interval(),
+            ..alert_rules::Options::default()
+        });
+        let mut loaded = alert_rules::load(
+            &prometheus.rule_files,
+            &config.prometheus_dir,
+            &*self.rule_query,
+        );
+        let mut built_in = alert_rules::builtin(&*self.rule_query);
+        let mut groups = std::mem::take(&mut built_in.groups);
+        groups.append(&mut loaded.groups);
+        let n_rules = groups.iter().map(|group| group.rules.len()).sum();
+        self.rules.apply(groups);
+
+        let problems = built_in.problems.iter().chain(&loaded.problems);
+        let mut warnings: Vec<String> = problems.map(ToString::to_string).collect();
+        for key in self.fixed.changed(&Fixed::of(config)) {
+            warnings.push(format!(
+                "`{key}` was changed: restart Yagura to use the new value"
+            ));
+        }
+        if !config.dashboards.is_empty() {
+            warnings.push(
+                "`dashboards` is set, but this version does not show dashboards yet".to_owned(),
+            );
+        }
+        for warning in &warnings {
+            warn!(warning, "the configuration works only in part");
+        }
+        *self.report.lock() = Report {
+            yaml: config.shown(),
+            loaded_ms: time::now_ms(),
+            error: String::new(),
+            warnings,
+            rules: n_rules,
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+// Every page, in both themes and at phone width: no console error, no failed request, no serious
+// accessibility violation, a screenshot to look at (tests/browser/screenshots).
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { start, waitFor } from "./appliance.mjs";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const shots = join(here, "screenshots");
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const PAGES = [
+  ["overview", "/"],
+  ["logs", "/logs"],
+  ["logs-query", "/logs?q=level%3Aerror"],
+  ["logs-empty", "/logs?q=nothingmatchesthis"],
+  ["logs-mistake", "/logs?q=error%20(timeout"],
+  ["metrics", "/metrics-explorer"],
+  ["metrics-query", "/metrics-explorer?q=rate(node_cpu_seconds_total%5B30s%5D)"],
+  ["metrics-mistake", "/metrics-explorer?q=rate(up%5B5m)"],
+  ["alerts", "/alerts"],
+  ["targets", "/targets"],
+  ["status", "/status"],
+  ["missing", "/no/such/page"],
+];
+const SIZES = { wide: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } };
+
+let yagura;
+let browser;
+
+before(async () => {
+  mkdirSync(shots, { recursive: true });
+  yagura = await start();
+  const path = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+  assert.ok(path, "no Chromium: run make test, or install it with the package manager");
+  browser = await chromium.launch({
+    executablePath: path,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+      "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+  // Pages are looked at when there is something to see.
+  await waitFor("log lines and samples", async () => {
+    const logs = await (await fetch(`${yagura.url}/api/v1/logs/query?q=pump&limit=1`)).text();
+    const up = await (await fetch(`${yagura.url}/api/v1/query?query=count_over_time(node_load1[1m])>4`)).json();
+    const alerts = await (await fetch(`${yagura.url}/api/v1/alerts`)).json();
+    return logs && up.data?.result?.length && alerts.data?.alerts?.some((a) => a.state === "firing");
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  await yagura?.stop();
+});
+
+async function open(theme, size, path) {
+  const context = await browser.newContext({ viewport: SIZES[size], colorScheme: theme });
+  const page = await context.newPage();
+  const problems = [];
+  page.on("console", (m) => m.type() === "error" && problems.push(m.text()));
+  page.on("pageerror", (e) => problems.push(String(e)));
+  page.on("response", (r) => {
+    const expected = path.startsWith("/no/such") && r.url().endsWith(path);
+    if (r.status() >= 400 && !expected) problems.push(`${r.status()} ${r.url()}`);
+  });
+  await page.goto(yagura.url + path, { waitUntil: "load" });
+  await page.waitForTimeout(300);
+  return { page, context, problems };
+}
+
+for (const theme of ["dark", "light"]) {
+  for (const size of Object.keys(SIZES)) {
+    for (const [name, path] of PAGES) {
+      test(`${name}, ${theme}, ${size}`, async () => {
+        const { page, context, problems } = await open(theme, size, path);
+        await page.screenshot({ path: join(shots, `${name}-${theme}-${size}.png`) });
+        const own = problems.filter((p) => !(path.startsWith("/no/such") && p.includes("404")));
+        assert.deepEqual(own, [], "the console stays clean");
+        assert.equal(await page.locator("h1").count(), 1, "one h1");
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(wide <= 0, `the page is ${wide} px wider than the window`);
+        await page.evaluate(axe);
+        const found = await page.evaluate(() =>
+          globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag22aa"] }));
+        const serious = found.violations
+          .filter((v) => ["serious", "critical"].includes(v.impact))
+          .map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`);
+        assert.deepEqual(serious, []);
+        await context.close();
+      });
+    }
+  }
+}
+
+test("log text is never HTML", async () => {
+  const { page, context } = await open("dark", "wide", "/logs?q=pump");
+  assert.equal(await page.locator("main b", { hasText: /^\d+$/ }).count(), 0);
+  assert.ok((await page.textContent("main")).includes("<b>"));
+  await context.close();
+});
+
+test("a new line shows in the live tail", async () => {
+  const { page, context, problems } = await open("dark", "wide", "/logs?live=1");
+  const mark = `fresh-${Date.now()}`;
+  yagura.append(`${new Date().toISOString()} INFO ${mark} arrived`);
+  await page.getByText(mark).first().waitFor({ timeout: 30_000 });
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("a query draws a chart", async () => {
+  const { page, context, problems } = await open("dark", "wide", "/metrics-explorer?q=node_load1");
+  await page.locator(".uplot canvas").first().waitFor({ timeout: 30_000 });
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("keys go to pages and help opens", async () => {
+  const { page, context } = await open("dark", "wide", "/");
+  await page.keyboard.press("g");
+  await page.keyboard.press("t");
+  await page.waitForURL("**/targets**");
+  await page.keyboard.press("?");
+  await page.locator("dialog[open]").waitFor();
+  await context.close();
+});
+
+test("pages read without script", async () => {
+  const context = await browser.newContext({ javaScriptEnabled: false, viewport: SIZES.wide });
+  const page = await context.newPage();
+  await page.goto(`${yagura.url}/logs?q=level%3Aerror`);
+  assert.ok((await page.textContent("main")).includes("stopped: pressure"));
+  await page.goto(`${yagura.url}/metrics-explorer?q=node_load1`);
+  assert.ok((await page.textContent("main")).includes("node_load1"));
+  await page.screenshot({ path: join(shots, "metrics-noscript.png") });
+  await context.close();
+});

@@ -1,0 +1,11 @@
+//! Stories about the whole binary, told from outside: start it on a free port with a temporary
+//! folder, use its files and its HTTP API, kill it.
+
+mod alerts;
+mod appliance;
+mod bad_input;
+mod configuration;
+mod crash;
+mod logs;
+mod metrics;
+mod stopping;
