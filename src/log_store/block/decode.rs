@@ -176,8 +176,15 @@ impl Block {
 
     /// Decodes what [`Block::write_value`] needs for all columns of a shape.
     fn prepare_shape(&mut self, shape: usize) -> Result<(), Corrupt> {
-        let n = self.shapes.get(shape).map_or(0, |s| s.columns.len());
-        (0..n).try_for_each(|column| self.prepare_column(shape, column))
+        let n = match self.shapes.get(shape) {
+            Some(shape) if !shape.is_prepared => shape.columns.len(),
+            _ => return Ok(()),
+        };
+        (0..n).try_for_each(|column| self.prepare_column(shape, column))?;
+        if let Some(shape) = self.shapes.get_mut(shape) {
+            shape.is_prepared = true;
+        }
+        Ok(())
     }
 
     /// Decodes what [`Block::write_value`] needs for a column.

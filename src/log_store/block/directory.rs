@@ -15,6 +15,8 @@ pub(super) struct Shape {
     pub(super) pieces: Vec<Piece>,
     pub(super) columns: Vec<Column>,
     pub(super) rows: Vec<u32>,
+    /// Whether all its columns have been decoded.
+    pub(super) is_prepared: bool,
 }
 
 /// A part of a shape: a place in the directory, or the number of a column.
@@ -135,6 +137,7 @@ pub(super) fn read_shape(
         pieces,
         columns,
         rows,
+        is_prepared: false,
     })
 }
 
