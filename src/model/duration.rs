@@ -1,5 +1,6 @@
 //! Durations as Prometheus writes them: `15s`, `1h30m`, `500ms`, `2w`.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 /// A text that is no duration.
@@ -58,7 +59,7 @@ pub fn format(duration: Duration) -> String {
     for (i, (unit, unit_ms)) in UNITS.iter().enumerate() {
         let exact_only = i < 3;
         if ms >= *unit_ms && (!exact_only || ms.is_multiple_of(*unit_ms)) {
-            out.push_str(&format!("{}{unit}", ms / unit_ms));
+            write!(out, "{}{unit}", ms / unit_ms).expect("a String takes everything");
             ms %= unit_ms;
         }
     }

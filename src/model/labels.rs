@@ -90,6 +90,7 @@ impl Labels {
     }
 
     /// The set reduced to the labels for which `keep` says yes.
+    #[must_use]
     pub fn filtered(&self, mut keep: impl FnMut(&str) -> bool) -> Self {
         Self(self.0.iter().filter(|l| keep(&l.name)).cloned().collect())
     }
@@ -98,7 +99,7 @@ impl Labels {
     /// values with separators): fit for keys on disk and in links.
     pub fn fingerprint(&self) -> u64 {
         let mut hash = Xxh3::new();
-        for label in self.iter() {
+        for label in self {
             hash.update(label.name.as_bytes());
             hash.update(&[0xff]);
             hash.update(label.value.as_bytes());
