@@ -225,8 +225,10 @@ fn is_link(url: &str) -> bool {
     url.starts_with("https://") || url.starts_with("http://")
 }
 
-/// What an expression compares its value with, as `< 0.1`, where it ends so.
+/// What an expression compares its value with, as `< 0.1`, where it ends so. What follows an
+/// `and` or `unless` only filters: the value is that of the part before it.
 fn threshold(expression: &str) -> Option<String> {
+    let expression = &expression[..filtered_at(expression)];
     let mut depth = 0_i32;
     let mut quote = None;
     let mut last = None;
@@ -249,6 +251,38 @@ fn threshold(expression: &str) -> Option<String> {
     let (operator, number) = (expression.get(start..end)?, expression.get(end..)?.trim());
     let number: f64 = number.trim_start_matches("bool").trim().parse().ok()?;
     Some(format!("{operator} {}", humanize::value(number)))
+}
+
+/// Where the part of an expression ends that gives the value: at the first `and` or `unless`
+/// outside all brackets and quotes, else at the end. With an `or` there is no telling: at 0.
+fn filtered_at(expression: &str) -> usize {
+    let mut depth = 0_i32;
+    let mut quote = None;
+    let mut word_start = None;
+    for (at, c) in expression.char_indices().chain([(expression.len(), ' ')]) {
+        let in_word = quote.is_none() && (c.is_ascii_alphanumeric() || c == '_' || c == ':');
+        if in_word {
+            word_start.get_or_insert(at);
+            continue;
+        }
+        if let Some(start) = word_start.take()
+            && depth == 0
+        {
+            match &expression[start..at] {
+                "and" | "unless" => return start,
+                "or" => return 0,
+                _ => {}
+            }
+        }
+        match (quote, c) {
+            (Some(open), _) if open == c => quote = None,
+            (None, '"' | '\'' | '`') => quote = Some(c),
+            (None, '(' | '{' | '[') => depth += 1,
+            (None, ')' | '}' | ']') => depth -= 1,
+            _ => {}
+        }
+    }
+    expression.len()
 }
 
 /// A group of rules on the page.
@@ -351,7 +385,11 @@ mod tests {
             Some(">= 1000"),
         );
         check("a > b", None);
-        check("a > 1 and b", None);
+        check("a > 1 and b == 0", Some("> 1"));
+        check("a < 0 unless on (x) b > 5", Some("< 0"));
+        check("a and b > 5", None);
+        check("a > 1 or b > 5", None);
+        check("sum(a and b) > 2", Some("> 2"));
         check("(a > 1)", None);
         check("absent(up{job=\"x > 1\"})", None);
         check("é > 1", Some("> 1"));

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use alert_rules::AlertState;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,6 +14,7 @@ use log_query::{Bucket, Direction, Filter, LogStoreStats, Query, Record, Search,
 use model::{Health, Labels, Level, StoreError};
 use promql::Value;
 
+use super::alerts::active;
 use super::problems::{Evidence, Problem, problems};
 use super::status::Disk;
 use crate::ask::{self, Steps};
@@ -94,7 +96,10 @@ pub(crate) async fn page(State(services): State<Arc<Services>>, visit: Visit) ->
         .map(|source| source.lag_seconds)
         .fold(0.0, f64::max);
     let nothing_yet = sources.is_empty() && targets.is_empty();
-    let headline = vec![
+    let pending = active(&groups)
+        .filter(|(_, alert)| alert.state == AlertState::Pending)
+        .count() as u64;
+    let mut headline = vec![
         match cards.len() as u64 {
             0 if nothing_yet => "Nothing is collected yet".to_owned(),
             0 => "All is well".to_owned(),
@@ -115,6 +120,12 @@ pub(crate) async fn page(State(services): State<Arc<Services>>, visit: Visit) ->
             _ => "logs up to date".to_owned(),
         },
     ];
+    if pending > 0 {
+        headline.insert(
+            1,
+            humanize::things(pending, "alert pending", "alerts pending"),
+        );
+    }
     let folded = cards.split_off(cards.len().min(CARDS_MAX));
     render(&OverviewPage {
         tone: match cards.first() {

@@ -28,8 +28,6 @@ pub(crate) struct Problem {
     pub(crate) cause: String,
     /// Since when, milliseconds since 1970-01-01 UTC; 0 where nobody knows.
     pub(crate) since_ms: i64,
-    /// A word about its state where that is not plain, such as `pending`.
-    pub(crate) word: &'static str,
     /// Where to look closer.
     pub(crate) link: String,
 }
@@ -60,24 +58,21 @@ pub(crate) fn problems(evidence: &Evidence<'_>) -> Vec<Problem> {
     problems
 }
 
+/// Alerts that fire. A pending one is not yet known to be true (its text may speak of half an
+/// hour that has not passed): the overview counts those, the Alerts page lists them.
 fn alerts(groups: &[GroupSnapshot]) -> Vec<Problem> {
     let mut problems: Vec<Problem> = active(groups)
+        .filter(|(_, alert)| alert.state == AlertState::Firing)
         .map(|(rule, alert)| {
-            let firing = alert.state == AlertState::Firing;
             let weight = severity(&alert.labels);
             Problem {
                 // Who writes "info" on an alert does not want to be woken.
-                tone: if firing && weight > 0 {
-                    Tone::Err
-                } else {
-                    Tone::Warn
-                },
+                tone: if weight > 0 { Tone::Err } else { Tone::Warn },
                 weight,
                 title: rule.name.clone(),
                 object: distinguishing(rule, alert),
                 cause: summary(alert).to_owned(),
                 since_ms: alert.active_at_ms,
-                word: if firing { "" } else { "pending" },
                 link: format!("/alerts#a-{:016x}", alert.labels.fingerprint()),
             }
         })
@@ -99,7 +94,6 @@ fn alerts(groups: &[GroupSnapshot]) -> Vec<Problem> {
             object: vec![label("rule", &first.name)],
             cause: first.last_error.clone(),
             since_ms: 0,
-            word: "",
             link: "/alerts".to_owned(),
         });
     }
@@ -131,7 +125,6 @@ fn targets(evidence: &Evidence<'_>) -> Vec<Problem> {
                     hint.to_owned()
                 },
                 since_ms: 0,
-                word: "",
                 link: "/targets?health=down".to_owned(),
             }
         })
@@ -186,7 +179,6 @@ fn sources(sources: &[LogSource]) -> Vec<Problem> {
                 object: vec![label("file", &first.path)],
                 cause,
                 since_ms: 0,
-                word: "",
                 link: "/targets?health=down".to_owned(),
             })
         })
@@ -202,7 +194,6 @@ fn appliance(evidence: &Evidence<'_>) -> Vec<Problem> {
         object: Vec::new(),
         cause: cause.to_owned(),
         since_ms: 0,
-        word: "",
         link: "/status".to_owned(),
     };
     let mut problems = Vec::new();
@@ -327,7 +318,7 @@ mod tests {
             ],
         )];
         let order: Vec<i64> = found(&groups, &[]).iter().map(|p| p.since_ms).collect();
-        assert_eq!(order, [30, 10, 20, 1, 2]);
+        assert_eq!(order, [30, 10, 20, 2]);
     }
 
     #[test]
