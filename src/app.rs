@@ -46,7 +46,7 @@ const METRIC_MAINTENANCE: Duration = Duration::from_secs(30);
 /// How often the disk budget is looked at.
 const BUDGET: Duration = Duration::from_secs(15);
 /// A query that takes longer is given up; Prometheus' `query.timeout`.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(120);
+const QUERY_TIMEOUT: Duration = Duration::from_mins(2);
 /// PromQL queries of browsers and APIs at the same time; Prometheus allows 20 on larger machines.
 const QUERIES_MAX: usize = 8;
 

@@ -143,27 +143,24 @@ impl DiskBudget {
                 Victim::Logs => Victim::Metrics,
                 Victim::Metrics => Victim::Logs,
             };
-            match self.drop_oldest(first).or_else(|| self.drop_oldest(second)) {
-                Some(freed) => {
-                    self.shed.inc_by(freed);
-                    warn!(
-                        store = ?first,
-                        freed,
-                        used = now.logs + now.metrics,
-                        budget = self.bytes_max,
-                        free = now.free,
-                        "gave up the oldest data to stay within the disk budget"
-                    );
-                }
-                None => {
-                    trouble = Some(format!(
-                        "the disk is short ({} free) and nothing old is left to give up: \
-                         free some space on {} or raise storage.disk",
-                        bytes::format(now.free),
-                        self.data.display()
-                    ));
-                    break;
-                }
+            if let Some(freed) = self.drop_oldest(first).or_else(|| self.drop_oldest(second)) {
+                self.shed.inc_by(freed);
+                warn!(
+                    store = ?first,
+                    freed,
+                    used = now.logs + now.metrics,
+                    budget = self.bytes_max,
+                    free = now.free,
+                    "gave up the oldest data to stay within the disk budget"
+                );
+            } else {
+                trouble = Some(format!(
+                    "the disk is short ({} free) and nothing old is left to give up: \
+                     free some space on {} or raise storage.disk",
+                    bytes::format(now.free),
+                    self.data.display()
+                ));
+                break;
             }
         }
         *self.trouble.lock() = trouble;

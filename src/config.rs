@@ -57,7 +57,7 @@ pub(crate) struct Storage {
 
 impl Default for Storage {
     fn default() -> Self {
-        const DAY: Duration = Duration::from_secs(86_400);
+        const DAY: Duration = Duration::from_hours(24);
         Self {
             disk: 20 << 30,
             memory: 512 << 20,
@@ -260,7 +260,7 @@ fn check_storage(storage: &Storage) -> anyhow::Result<()> {
         );
     }
     for (key, kept) in [("logs", storage.logs), ("metrics", storage.metrics)] {
-        if kept < Duration::from_secs(3600) {
+        if kept < Duration::from_hours(1) {
             bail!("storage.{key} is shorter than an hour: nothing could be looked up");
         }
     }

@@ -21,11 +21,11 @@ use tracing::{error, info, warn};
 /// First pause before a failed task is started again.
 const RESTART_PAUSE_MIN: Duration = Duration::from_millis(500);
 /// Longest pause.
-const RESTART_PAUSE_MAX: Duration = Duration::from_secs(60);
+const RESTART_PAUSE_MAX: Duration = Duration::from_mins(1);
 /// A failure that lasts is written to the log again after this time.
-const RETELL: Duration = Duration::from_secs(60);
+const RETELL: Duration = Duration::from_mins(1);
 /// A task that ran this long without trouble starts again with the shortest pause.
-const RESTART_PAUSE_FORGIVEN: Duration = Duration::from_secs(300);
+const RESTART_PAUSE_FORGIVEN: Duration = Duration::from_mins(5);
 
 /// All tasks of the process, in the order in which they were started.
 #[derive(Default)]
@@ -78,10 +78,11 @@ impl Tasks {
                         let _ = done.send(result);
                     });
                 match thread {
-                    Ok(_) => match wait.await {
-                        Ok(Err(panic)) => std::panic::resume_unwind(panic),
-                        Ok(Ok(())) | Err(_) => {}
-                    },
+                    Ok(_) => {
+                        if let Ok(Err(panic)) = wait.await {
+                            std::panic::resume_unwind(panic);
+                        }
+                    }
                     Err(error) => error!(task = name, %error, "cannot start a thread"),
                 }
             }
@@ -201,7 +202,7 @@ async fn supervise<F>(
     let mut pause = RESTART_PAUSE_MIN;
     loop {
         let started = Instant::now();
-        report.lock().state = "running".to_owned();
+        "running".clone_into(&mut report.lock().state);
         let result = AssertUnwindSafe(async { make(cancel.clone()).await })
             .catch_unwind()
             .await;

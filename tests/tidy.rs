@@ -40,6 +40,7 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("askama", &["serve"]),
     ("rust-embed", &["serve"]),
     ("promql-parser", &["promql"]),
+    ("serde-saphyr", &["yaml"]),
     ("notify", &["log_tail"]),
     ("rusqlite", &["log_store", "metric_store", "state_store"]),
     ("clap", &["yagura"]),

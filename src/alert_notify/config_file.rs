@@ -12,7 +12,7 @@ use std::sync::Arc;
 use model::{MatchOp, Matcher};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
-use serde_saphyr::Spanned;
+use yaml::Spanned;
 
 use crate::config::{
     Authorization, Config, HttpConfig, Receiver, SecretSource, UrlSource, Webhook, http_url,

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use model::METRIC_NAME;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_saphyr::Spanned;
 use template::{RULE_VARIABLES, Template};
+use yaml::Spanned;
 
 use crate::query::{Reads, RuleQuery};
 use crate::spec::{GroupSpec, RuleOutput, RuleSpec, Text};

@@ -13,6 +13,9 @@ use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Error as Cause;
+/// A value and where it stands in the text (`referenced` at its use, `defined` at its anchor):
+/// for what is found out about a value only after the text was read, such as a rule's expression.
+pub use serde_saphyr::Spanned;
 
 /// How alike two keys must be (Jaro-Winkler, 0 to 1) for one to be offered in place of the other.
 const SUGGESTION_LIKENESS_MIN: f64 = 0.8;

@@ -55,7 +55,7 @@ fn a_rule_fires_into_a_webhook() {
     let site = Site::new();
     fs::write(
         site.path("pumps.rules.yml"),
-        r#"
+        r"
 groups:
   - name: pumps
     interval: 1s
@@ -66,7 +66,7 @@ groups:
         labels: { severity: critical }
         annotations:
           summary: 'Pump {{ $labels.pump }} is at {{ $value }} degrees'
-"#,
+",
     )
     .expect("a rule file");
     site.configure(&format!(

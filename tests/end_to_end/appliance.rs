@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 /// How long a story waits for something that should take a second or two. Generous, because the
 /// machines that run tests are slow and shared; reaching it is a failure, never a measurement.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A folder for one story: log files, configuration, data.
 pub(crate) struct Site {
