@@ -105,7 +105,10 @@ fn targets(evidence: &Evidence<'_>) -> Vec<Problem> {
     let told = |target: &ScrapeTarget| {
         active(evidence.groups).any(|(rule, alert)| {
             let same = |name| alert.labels.get(name) == target.labels.get(name);
-            rule.expression.trim_start().starts_with("up") && same("job") && same("instance")
+            alert.state == AlertState::Firing
+                && rule.expression.trim_start().starts_with("up")
+                && same("job")
+                && same("instance")
         })
     };
     evidence
@@ -339,5 +342,10 @@ mod tests {
         let both = titles(&[group("load > 1", &firing)]);
         assert_eq!(both, ["Rule", "nas cannot be scraped"]);
         assert_eq!(titles(&[]), ["nas cannot be scraped"]);
+        let pending = [(AlertState::Pending, "warning", 1)];
+        assert_eq!(
+            titles(&[group("up == 0", &pending)]),
+            ["nas cannot be scraped"]
+        );
     }
 }
