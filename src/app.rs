@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::budget::{DiskBudget, MemoryShares};
+use crate::budget::{DiskBudget, MemoryShares, explain_failed_start};
 use crate::cli::ServeArgs;
 use crate::config::Config;
 use crate::live::{Live, Parts};
@@ -83,8 +83,9 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let shares = MemoryShares::of(config.storage.memory);
 
     // Stores.
-    let state = Arc::new(StateStore::open(data.join("state.db"))?);
-    let metrics = Arc::new(MetricStore::open(
+    let state = StateStore::open(data.join("state.db"));
+    let state = Arc::new(state.map_err(|error| explain_failed_start(&data, error))?);
+    let metrics = MetricStore::open(
         &data.join("metrics"),
         metric_store::Config {
             retention: config.storage.metrics,
@@ -94,8 +95,9 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         },
         own.register(metric_store::Metrics::new),
         time::now_ms(),
-    )?);
-    let logs = Arc::new(LogStore::open(
+    );
+    let metrics = Arc::new(metrics.map_err(|error| explain_failed_start(&data, error))?);
+    let logs = LogStore::open(
         &data.join("logs"),
         log_store::Config {
             retention: config.storage.logs,
@@ -105,7 +107,8 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         },
         own.register(log_store::Metrics::new),
         time::now_ns(),
-    )?);
+    );
+    let logs = Arc::new(logs.map_err(|error| explain_failed_start(&data, error))?);
     let budget = Arc::new(own.register(|registry| {
         DiskBudget::new(
             config.storage.disk,

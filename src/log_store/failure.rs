@@ -48,6 +48,12 @@ pub(crate) fn catalogue_failed(what: &str, path: &Path, error: &rusqlite::Error)
     let message = format!("cannot {what} {}: {error}", path.display());
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => StoreError::NoSpace(message),
+        // The index beside the write-ahead log cannot grow: SQLite's other word for a full disk.
+        _ if error.sqlite_error().map(|e| e.extended_code)
+            == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) =>
+        {
+            StoreError::NoSpace(message)
+        }
         _ => StoreError::Database(message),
     }
 }

@@ -26,7 +26,8 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    fn error(&self) -> StoreError {
+    /// In words for whoever asks while it lasts.
+    pub(crate) fn error(&self) -> StoreError {
         if self.is_full {
             StoreError::NoSpace(self.message.clone())
         } else {
@@ -118,7 +119,10 @@ impl LogStore {
                 }
                 state.failure = Some(Failure {
                     is_full: matches!(error, StoreError::NoSpace(_)),
-                    message: error.to_string(),
+                    message: match &error {
+                        StoreError::NoSpace(why) => why.clone(),
+                        other => other.to_string(),
+                    },
                     retry_ns: sealed_ns.saturating_add(RETRY_NS),
                 });
                 Err(error)

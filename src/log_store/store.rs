@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use log_query::LogStoreStats;
 use model::{Checkpoint, Labels, LogBatch, LogSink, StoreError, StreamId};
 use parking_lot::{Condvar, Mutex, RwLock};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::catalogue::Catalogue;
 use crate::config::Config;
@@ -29,7 +29,7 @@ use crate::folder::{lock, remove_leftovers};
 use crate::lines::Lines;
 use crate::metrics::Metrics;
 use crate::open::{Generation, OpenBuffers};
-use crate::partition::Partition;
+use crate::partition::{self, Partition};
 use crate::retention;
 use crate::seal::Failure;
 use crate::search::snapshot::Snapshot;
@@ -96,6 +96,7 @@ impl LogStore {
         remove_leftovers(folder, &rows.iter().map(|row| row.id).collect::<Vec<_>>())?;
         let partitions: Vec<Arc<Partition>> = rows
             .into_iter()
+            .filter(|row| !forget_if_gone(folder, &catalogue, row.id))
             .map(|row| Arc::new(Partition::open(folder, row, &metrics)))
             .collect();
         let streams = Streams::new(catalogue.streams()?, config.streams_max);
@@ -137,7 +138,9 @@ impl LogStore {
         let sealed = if self.is_seal_due(now_ns) {
             self.seal()
         } else {
-            Ok(())
+            // A failure lasts until an attempt succeeds, also while the next one is not due.
+            let state = self.state.lock();
+            state.failure.as_ref().map_or(Ok(()), |f| Err(f.error()))
         };
         // Retention also when sealing fails: it is what makes room.
         let dropped = self.drop_expired(now_ns);
@@ -181,8 +184,15 @@ impl LogStore {
     }
 
     /// Forgets a partition, then removes its folder. The caller holds `maintenance`.
+    ///
+    /// On a full disk the catalogue cannot be written before something is gone. Then the folder
+    /// goes first, and if the catalogue cannot be written even so, the next start corrects it.
     fn drop_partition(&self, id: u64) -> Result<u64, StoreError> {
-        self.catalogue.drop_partition(id)?;
+        let forgotten = self.catalogue.drop_partition(id);
+        let is_full = matches!(forgotten, Err(StoreError::NoSpace(_)));
+        if !is_full {
+            forgotten?;
+        }
         let dropped = {
             let mut state = self.state.lock();
             let (dropped, kept): (Vec<_>, Vec<_>) = state
@@ -204,6 +214,9 @@ impl LogStore {
                 bytes = partition.row.disk_bytes,
                 "dropped the oldest log lines"
             );
+        }
+        if is_full && let Err(error) = self.catalogue.drop_partition(id) {
+            warn!(%error, partition = id, "a dropped partition is still in the catalogue");
         }
         Ok(freed)
     }
@@ -239,7 +252,7 @@ impl LogStore {
     /// Why lines cannot be sealed at present, in a sentence; `None` when all is well.
     pub fn last_error(&self) -> Option<String> {
         let state = self.state.lock();
-        state.failure.as_ref().map(|f| f.message.clone())
+        state.failure.as_ref().map(|f| f.error().to_string())
     }
 
     pub(crate) fn partitions(&self) -> Arc<Vec<Arc<Partition>>> {
@@ -309,6 +322,20 @@ impl LogStore {
         self.metrics.blocks.set(stats.blocks as i64);
         self.metrics.disk_bytes.set(stats.disk_bytes as i64);
     }
+}
+
+/// Whether a partition's folder is gone: dropped on a full disk, before the catalogue could be
+/// written, or taken away by somebody. Then the catalogue is told now, or at a later start.
+fn forget_if_gone(folder: &Path, catalogue: &Catalogue, id: u64) -> bool {
+    let path = folder.join(partition::folder_name(id));
+    if !matches!(path.try_exists(), Ok(false)) {
+        return false;
+    }
+    warn!(path = %path.display(), "the folder of a partition is gone, it is forgotten");
+    if let Err(error) = catalogue.drop_partition(id) {
+        warn!(%error, partition = id, "a partition that is gone is still in the catalogue");
+    }
+    true
 }
 
 impl LogSink for LogStore {

@@ -28,6 +28,12 @@ pub(crate) fn database_error(
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             StoreError::Damaged(format!("{context}: {error}"))
         }
+        // The index beside the write-ahead log cannot grow: SQLite's other word for a full disk.
+        _ if error.sqlite_error().map(|e| e.extended_code)
+            == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) =>
+        {
+            StoreError::NoSpace(format!("{context}: {error}"))
+        }
         _ => StoreError::Database(format!("{context}: {error}")),
     }
 }

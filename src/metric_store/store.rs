@@ -305,13 +305,16 @@ impl MetricStore {
         self.shared.measure()
     }
 
-    /// Makes everything durable at the end. The folder is free for others once all clones and
+    /// Makes every accepted sample durable at the end. The folder is free for others once all clones and
     /// cursors are gone.
     pub fn close(&self) -> Result<(), StoreError> {
         let _one_at_a_time = self.shared.maintenance.lock();
         let synced = self.sync();
-        let families = self.shared.commit_families();
-        synced.and(families)
+        if let Err(error) = self.shared.commit_families() {
+            // The next scrape brings them again: no reason to call the end a failure.
+            tracing::warn!(%error, "what metrics mean is not stored, the next scrape tells it again");
+        }
+        synced
     }
 
     #[cfg(test)]

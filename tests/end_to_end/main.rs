@@ -6,6 +6,7 @@ mod appliance;
 mod bad_input;
 mod configuration;
 mod crash;
+mod full_disk;
 mod logs;
 mod metrics;
 mod stopping;

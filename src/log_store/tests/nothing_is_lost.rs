@@ -159,6 +159,30 @@ fn damaged_tables_and_indexes_do_not_keep_the_rest_from_answering() {
 }
 
 #[test]
+fn a_partition_whose_folder_is_gone_is_forgotten() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path(), small());
+    for (i, text) in [b"first", b"other"].iter().enumerate() {
+        append(
+            &store,
+            &pod("a"),
+            &[(NOW + i as i64, Level::Info, text.as_slice())],
+            "x",
+        );
+        store.seal().expect("sealed");
+    }
+    drop(store);
+    // As after a drop on a full disk that could not be written to the catalogue.
+    fs::remove_dir_all(&partition_folders(folder.path())[0]).expect("removed");
+    for _ in 0..2 {
+        let store = open(folder.path(), small());
+        assert_eq!(texts(&store, ""), ["other"]);
+        assert_eq!(store.stats().partitions, 1);
+        assert_eq!(checkpoints(&store), [("a".to_owned(), "x".to_owned())]);
+    }
+}
+
+#[test]
 fn only_one_process_has_the_store_open() {
     let folder = tempfile::tempdir().expect("a folder");
     let _store = open(folder.path(), small());
@@ -190,8 +214,8 @@ fn a_failed_seal_keeps_everything_and_is_repeated() {
     batch.push(stream, NOW, Level::Info, &[b'x'; 4000]);
     assert!(matches!(store.append(&batch), Err(StoreError::Io { .. })));
     fs::remove_file(&obstacle).expect("removed");
-    // Not before some time has passed.
-    store.maintain(NOW + 1).expect("nothing to do yet");
+    // Not before some time has passed; until then the failure is told, not forgotten.
+    assert!(store.maintain(NOW + 1).is_err());
     assert!(store.last_error().is_some());
     store.maintain(NOW + 10_000_000_000).expect("sealed");
     assert_eq!(store.last_error(), None);
