@@ -15,7 +15,7 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
     }
     page.gauges(
         "node_arp_entries",
-        "ARP entries by device",
+        "Neighbours in the ARP table, per network device",
         "device",
         devices,
     );

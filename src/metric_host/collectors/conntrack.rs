@@ -9,12 +9,12 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
         (
             "node_nf_conntrack_entries",
             "sys/net/netfilter/nf_conntrack_count",
-            "Number of currently allocated flow entries for connection tracking",
+            "Connections the kernel tracks now",
         ),
         (
             "node_nf_conntrack_entries_limit",
             "sys/net/netfilter/nf_conntrack_max",
-            "Maximum size of connection tracking table",
+            "Connections the kernel can track at most",
         ),
     ] {
         let file = host.files.proc(file)?;
@@ -29,25 +29,28 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
 
 /// Columns of `stat/nf_conntrack` that node_exporter shows.
 const STATISTICS: [(&str, &str); 8] = [
-    ("found", "Number of searched entries which were successful"),
-    ("invalid", "Number of packets seen which can not be tracked"),
+    ("found", "Lookups that found a tracked connection"),
+    (
+        "invalid",
+        "Packets that fit no connection and could not start one",
+    ),
     (
         "ignore",
-        "Number of packets seen which are already connected to a conntrack entry",
+        "Packets passed over because they had their connection already",
     ),
-    ("insert", "Number of entries inserted into the list"),
+    ("insert", "Connections added to the table"),
     (
         "insert_failed",
-        "Number of entries for which list insertion was attempted but failed",
+        "Connections that could not be added to the table",
     ),
-    ("drop", "Number of packets dropped due to conntrack failure"),
+    ("drop", "Packets lost because tracking them failed"),
     (
         "early_drop",
-        "Number of dropped conntrack entries to make room for new ones, if maximum table size was reached",
+        "Connections forgotten before their time because the table was full",
     ),
     (
         "search_restart",
-        "Number of conntrack table lookups which had to be restarted due to hashtable resizes",
+        "Lookups begun anew because the table changed its size meanwhile",
     ),
 ];
 

@@ -38,7 +38,7 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
     page.family(
         guest,
         "counter",
-        "Seconds the CPUs spent in guests (VMs) for each mode",
+        "CPU time given to virtual machines by processor and mode, seconds since boot",
     );
     for (cpu, seconds) in &cpus {
         for (mode, value) in ["user", "nice"].iter().zip(&seconds[MODES.len()..]) {
@@ -46,7 +46,11 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
         }
     }
     let name = "node_cpu_seconds_total";
-    page.family(name, "counter", "Seconds the CPUs spent in each mode");
+    page.family(
+        name,
+        "counter",
+        "CPU time by processor and mode, seconds since boot",
+    );
     for (cpu, seconds) in &cpus {
         for (mode, value) in MODES.iter().zip(seconds) {
             page.sample(name, &[("cpu", cpu), ("mode", mode)], *value);

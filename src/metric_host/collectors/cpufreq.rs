@@ -8,32 +8,32 @@ const FAMILIES: [(&str, &str, &str); 6] = [
     (
         "node_cpu_frequency_hertz",
         "cpuinfo_cur_freq",
-        "Current CPU thread frequency in hertz",
+        "Clock rate the hardware reports now, in hertz",
     ),
     (
         "node_cpu_frequency_max_hertz",
         "cpuinfo_max_freq",
-        "Maximum CPU thread frequency in hertz",
+        "Fastest clock rate of the hardware, in hertz",
     ),
     (
         "node_cpu_frequency_min_hertz",
         "cpuinfo_min_freq",
-        "Minimum CPU thread frequency in hertz",
+        "Slowest clock rate of the hardware, in hertz",
     ),
     (
         "node_cpu_scaling_frequency_hertz",
         "scaling_cur_freq",
-        "Current scaled CPU thread frequency in hertz",
+        "Clock rate the kernel last set or saw, in hertz",
     ),
     (
         "node_cpu_scaling_frequency_max_hertz",
         "scaling_max_freq",
-        "Maximum scaled CPU thread frequency in hertz",
+        "Upper bound the scaling policy allows, in hertz",
     ),
     (
         "node_cpu_scaling_frequency_min_hertz",
         "scaling_min_freq",
-        "Minimum scaled CPU thread frequency in hertz",
+        "Lower bound the scaling policy allows, in hertz",
     ),
 ];
 

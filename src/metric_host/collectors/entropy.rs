@@ -9,12 +9,12 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
         (
             "node_entropy_available_bits",
             "sys/kernel/random/entropy_avail",
-            "Bits of available entropy",
+            "Randomness the kernel has ready, in bits",
         ),
         (
             "node_entropy_pool_size_bits",
             "sys/kernel/random/poolsize",
-            "Bits of entropy pool",
+            "Randomness the kernel's pool can hold, in bits",
         ),
     ] {
         let file = host.files.proc(file)?;

@@ -12,12 +12,12 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
     let maximum = file.number(words.nth(1))?;
     page.gauge(
         "node_filefd_allocated",
-        "File descriptor statistics: allocated",
+        "Open file handles of the whole machine",
         allocated,
     );
     page.gauge(
         "node_filefd_maximum",
-        "File descriptor statistics: maximum",
+        "File handles the whole machine may open",
         maximum,
     );
     Ok(())

@@ -111,37 +111,37 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
     let families = [
         (
             "node_filesystem_avail_bytes",
-            "Filesystem space available to non-root users in bytes",
+            "Bytes that ordinary users can still fill",
             of(|space| space.avail_bytes),
         ),
         (
             "node_filesystem_device_error",
-            "Whether an error occurred while getting statistics for the given device",
+            "1 when the mount gave no figures, 0 when it did",
             flags(answers.iter().map(Option::is_none).collect()),
         ),
         (
             "node_filesystem_files",
-            "Filesystem total file nodes",
+            "Inodes there are, used or not",
             of(|space| space.files),
         ),
         (
             "node_filesystem_files_free",
-            "Filesystem total free file nodes",
+            "Inodes still unused",
             of(|space| space.files_free),
         ),
         (
             "node_filesystem_free_bytes",
-            "Filesystem free space in bytes",
+            "Unused bytes, with those reserved for root",
             of(|space| space.free_bytes),
         ),
         (
             "node_filesystem_readonly",
-            "Filesystem read-only status",
+            "1 when nothing can be written to the mount, else 0",
             flags(mounts.iter().map(|mount| mount.is_readonly).collect()),
         ),
         (
             "node_filesystem_size_bytes",
-            "Filesystem size in bytes",
+            "Capacity in bytes",
             of(|space| space.size_bytes),
         ),
     ];
@@ -159,7 +159,11 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
         }
     }
     let name = "node_filesystem_mount_info";
-    page.family(name, "gauge", "Filesystem mount information");
+    page.family(
+        name,
+        "gauge",
+        "Where a device is mounted, with its numbers, as labels; the number is a constant 1",
+    );
     for mount in &mounts {
         let (major, minor) = mount.numbers.split_once(':').unwrap_or_default();
         let labels = [

@@ -10,37 +10,27 @@ const SENSORS: [(&str, &str, f64, &str); 6] = [
         "temp",
         "node_hwmon_temp_celsius",
         0.001,
-        "Hardware monitor for temperature (input)",
+        "Temperature in degrees Celsius",
     ),
     (
         "fan",
         "node_hwmon_fan_rpm",
         1.0,
-        "Hardware monitor for fan revolutions per minute (input)",
+        "Fan speed in turns per minute",
     ),
-    (
-        "in",
-        "node_hwmon_in_volts",
-        0.001,
-        "Hardware monitor for voltage (input)",
-    ),
-    (
-        "curr",
-        "node_hwmon_curr_amps",
-        0.001,
-        "Hardware monitor for current (input)",
-    ),
+    ("in", "node_hwmon_in_volts", 0.001, "Voltage in volts"),
+    ("curr", "node_hwmon_curr_amps", 0.001, "Current in amperes"),
     (
         "power",
         "node_hwmon_power_watt",
         1e-6,
-        "Hardware monitor for power usage in watts (input)",
+        "Power draw in watts",
     ),
     (
         "humidity",
         "node_hwmon_humidity",
         1e-6,
-        "Hardware monitor for humidity, as a ratio (input)",
+        "Relative humidity from 0 to 1",
     ),
 ];
 
@@ -75,7 +65,7 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
     page.family(
         names,
         "gauge",
-        "Annotation metric for human-readable chip names",
+        "Name of a sensor chip as a label; the number is a constant 1",
     );
     for chip in &chips {
         if let Some(name) = &chip.name {
@@ -94,14 +84,22 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
             .sys_word(&format!("{}/{sensor}_label", chip.folder))
         {
             if !std::mem::replace(&mut has_head, true) {
-                page.family(labels, "gauge", "Label for given chip and sensor");
+                page.family(
+                    labels,
+                    "gauge",
+                    "What a sensor measures, as its driver names it; the number is a constant 1",
+                );
             }
             let pairs = [("chip", &*chip.id), ("label", &label), ("sensor", &sensor)];
             page.sample(labels, &pairs, 1.0);
         }
     }
     for (prefix, metric, factor, help) in SENSORS {
-        for (suffix, file) in [("", "_input"), ("_max", "_max"), ("_crit", "_crit")] {
+        for (suffix, file, which) in [
+            ("", "_input", "measured now"),
+            ("_max", "_max", "upper limit"),
+            ("_crit", "_crit", "critical limit"),
+        ] {
             let name = match suffix {
                 "" => metric.to_owned(),
                 // node_hwmon_temp_max_celsius
@@ -119,7 +117,7 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
                 let path = format!("{}/{sensor}{file}", chip.folder);
                 if let Some(value) = host.files.sys_number(&path) {
                     if !std::mem::replace(&mut has_head, true) {
-                        page.family(&name, "gauge", help);
+                        page.family(&name, "gauge", &format!("{help}, {which}"));
                     }
                     page.sample(
                         &name,

@@ -32,7 +32,11 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
         return Ok(());
     }
     let name = "node_md_state";
-    page.family(name, "gauge", "Indicates the state of md-device");
+    page.family(
+        name,
+        "gauge",
+        "1 for the state a RAID array is in, 0 for the others",
+    );
     for array in &arrays {
         for state in STATES {
             let value = f64::from(u8::from(array.state == state));
@@ -40,11 +44,7 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
         }
     }
     let name = "node_md_disks";
-    page.family(
-        name,
-        "gauge",
-        "Number of active/failed/spare disks of device",
-    );
+    page.family(name, "gauge", "Disks of a RAID array by how they are doing");
     for array in &arrays {
         for (state, value) in [
             ("active", array.active),
@@ -57,15 +57,17 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
     let columns: [(&str, &str, Column); 3] = [
         (
             "node_md_disks_required",
-            "Total number of disks of device",
+            "Disks a RAID array needs to be complete",
             |a| a.required,
         ),
-        ("node_md_blocks", "Total number of blocks on device", |a| {
-            a.blocks
-        }),
+        (
+            "node_md_blocks",
+            "Size of a RAID array in blocks of 1 KiB",
+            |a| a.blocks,
+        ),
         (
             "node_md_blocks_synced",
-            "Number of blocks synced on device",
+            "Blocks a running sync has done; all of them when none runs",
             |a| a.blocks_synced,
         ),
     ];

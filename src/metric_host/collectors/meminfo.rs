@@ -14,12 +14,20 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
         let value = file.number(words.next())?;
         // `Active(anon)` becomes `Active_anon`.
         let field = field.replace('(', "_").replace(')', "");
-        let (name, value) = match words.next() {
-            Some("kB") => (format!("node_memory_{field}_bytes"), value * 1024.0),
-            None => (format!("node_memory_{field}"), value),
+        let (name, help, value) = match words.next() {
+            Some("kB") => (
+                format!("node_memory_{field}_bytes"),
+                format!("{field} of /proc/meminfo, in bytes"),
+                value * 1024.0,
+            ),
+            None => (
+                format!("node_memory_{field}"),
+                format!("{field} of /proc/meminfo, a count"),
+                value,
+            ),
             Some(unit) => return Err(file.malformed(format!("unknown unit {unit:?}"))),
         };
-        page.gauge(&name, &format!("Memory information field {field}"), value);
+        page.gauge(&name, &help, value);
     }
     Ok(())
 }

@@ -11,112 +11,112 @@ const NUMBERS: [(&str, &str, &str, f64, &str); 16] = [
         "addr_assign_type",
         "gauge",
         1.0,
-        "Network device property: address_assign_type",
+        "How the device got its hardware address: 0 permanent, 1 random, 2 taken from another device, 3 set by hand",
     ),
     (
         "node_network_carrier",
         "carrier",
         "gauge",
         1.0,
-        "Network device property: carrier",
+        "1 when the device senses a link, 0 when it does not",
     ),
     (
         "node_network_carrier_changes_total",
         "carrier_changes",
         "counter",
         1.0,
-        "Network device property: carrier_changes_total",
+        "Times the link came or went",
     ),
     (
         "node_network_carrier_down_changes_total",
         "carrier_down_count",
         "counter",
         1.0,
-        "Network device property: carrier_down_changes_total",
+        "Times the link was lost",
     ),
     (
         "node_network_carrier_up_changes_total",
         "carrier_up_count",
         "counter",
         1.0,
-        "Network device property: carrier_up_changes_total",
+        "Times the link was established",
     ),
     (
         "node_network_device_id",
         "dev_id",
         "gauge",
         1.0,
-        "Network device property: device_id",
+        "Number that tells apart devices sharing one hardware address",
     ),
     (
         "node_network_dormant",
         "dormant",
         "gauge",
         1.0,
-        "Network device property: dormant",
+        "1 while the link waits for something such as a login before it carries traffic",
     ),
     (
         "node_network_flags",
         "flags",
         "gauge",
         1.0,
-        "Network device property: flags",
+        "The interface flags of the kernel as one number, a bit each",
     ),
     (
         "node_network_iface_id",
         "ifindex",
         "gauge",
         1.0,
-        "Network device property: iface_id",
+        "Index by which the kernel knows the device",
     ),
     (
         "node_network_iface_link",
         "iflink",
         "gauge",
         1.0,
-        "Network device property: iface_link",
+        "Index of the device underneath, its own index if there is none",
     ),
     (
         "node_network_iface_link_mode",
         "link_mode",
         "gauge",
         1.0,
-        "Network device property: iface_link_mode",
+        "Link policy: 0 default, 1 starts dormant",
     ),
     (
         "node_network_mtu_bytes",
         "mtu",
         "gauge",
         1.0,
-        "Network device property: mtu_bytes",
+        "Largest packet the device sends, in bytes",
     ),
     (
         "node_network_name_assign_type",
         "name_assign_type",
         "gauge",
         1.0,
-        "Network device property: name_assign_type",
+        "How the device got its name: 1 counted by the kernel, 2 predictable, 3 by a user, 4 renamed",
     ),
     (
         "node_network_net_dev_group",
         "netdev_group",
         "gauge",
         1.0,
-        "Network device property: net_dev_group",
+        "Group number an administrator put the device into",
     ),
     (
         "node_network_protocol_type",
         "type",
         "gauge",
         1.0,
-        "Network device property: protocol_type",
+        "Hardware type as in ARP, such as 1 for Ethernet and 772 for loopback",
     ),
     (
         "node_network_transmit_queue_length",
         "tx_queue_len",
         "gauge",
         1.0,
-        "Network device property: transmit_queue_length",
+        "Packets that fit into the device's send queue",
     ),
 ];
 
@@ -149,7 +149,7 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
     let up = "node_network_up";
     page.gauges(
         up,
-        "Value is 1 if operstate is 'up', 0 otherwise",
+        "1 when the kernel reports the device as operating, else 0",
         "device",
         devices.iter().map(|device| {
             let is_up = word(device, "operstate").as_deref() == Some("up");
@@ -160,7 +160,7 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
     page.family(
         info,
         "gauge",
-        "Non-numeric data from /sys/class/net/<iface>, value is always 1",
+        "Addresses and states of a network device as labels; the number is a constant 1",
     );
     for device in &devices {
         let text = |file| word(device, file).unwrap_or_default();
@@ -187,7 +187,7 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
     }
     page.gauges(
         "node_network_speed_bytes",
-        "Network device property: speed_bytes",
+        "Link speed in bytes per second, where the driver tells it",
         "device",
         devices.iter().filter_map(|device| {
             // -1 stands for "not known", as with virtual devices.

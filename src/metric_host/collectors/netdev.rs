@@ -4,24 +4,30 @@ use crate::HostCollector;
 use crate::files::CollectError;
 use crate::text::Page;
 
-/// Names of the 16 columns after the device.
-const COLUMNS: [&str; 16] = [
-    "receive_bytes",
-    "receive_packets",
-    "receive_errs",
-    "receive_drop",
-    "receive_fifo",
-    "receive_frame",
-    "receive_compressed",
-    "receive_multicast",
-    "transmit_bytes",
-    "transmit_packets",
-    "transmit_errs",
-    "transmit_drop",
-    "transmit_fifo",
-    "transmit_colls",
-    "transmit_carrier",
-    "transmit_compressed",
+/// Names of the 16 columns after the device, and help.
+const COLUMNS: [(&str, &str); 16] = [
+    ("receive_bytes", "Bytes received"),
+    ("receive_packets", "Packets received"),
+    ("receive_errs", "Packets received broken"),
+    ("receive_drop", "Packets received and thrown away"),
+    ("receive_fifo", "Overruns of the receive buffer"),
+    ("receive_frame", "Packets received with a framing error"),
+    ("receive_compressed", "Compressed packets received"),
+    ("receive_multicast", "Multicast packets received"),
+    ("transmit_bytes", "Bytes sent"),
+    ("transmit_packets", "Packets sent"),
+    (
+        "transmit_errs",
+        "Packets that could not be sent for an error",
+    ),
+    ("transmit_drop", "Packets thrown away instead of sent"),
+    ("transmit_fifo", "Underruns of the send buffer"),
+    ("transmit_colls", "Collisions while sending"),
+    (
+        "transmit_carrier",
+        "Packets that could not be sent for want of a link",
+    ),
+    ("transmit_compressed", "Compressed packets sent"),
 ];
 
 pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), CollectError> {
@@ -41,10 +47,10 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
         }
         devices.push((device.trim(), columns));
     }
-    for (i, column) in COLUMNS.iter().enumerate() {
+    for (i, (column, help)) in COLUMNS.iter().enumerate() {
         page.counters(
             &format!("node_network_{column}_total"),
-            &format!("Network device statistic {column}"),
+            help,
             "device",
             devices
                 .iter()
@@ -57,7 +63,7 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
     });
     page.counters(
         "node_network_receive_nohandler_total",
-        "Network device statistic receive_nohandler",
+        "Packets received that no protocol wanted",
         "device",
         no_handler,
     );

@@ -43,7 +43,11 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
 fn add(page: &mut Page, protocol: &str, name: &str, value: f64) {
     if is_shown(protocol, name) {
         let metric = format!("node_netstat_{protocol}_{name}");
-        page.untyped(&metric, &format!("Statistic {protocol}{name}"), value);
+        page.untyped(
+            &metric,
+            &format!("What the kernel keeps as {name} for {protocol}"),
+            value,
+        );
     }
 }
 

@@ -37,7 +37,11 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
         .collect();
     labels.push(("version_id", version_id));
     let info = "node_os_info";
-    page.family(info, "gauge", "The operating system, value is always 1");
+    page.family(
+        info,
+        "gauge",
+        "What os-release says of the distribution, as labels; the number is a constant 1",
+    );
     page.sample(info, &labels, 1.0);
     // `22.04.1` and the like: major and minor.
     let number: String = version_id
@@ -50,7 +54,7 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
         page.family(
             name,
             "gauge",
-            "Metric containing the major.minor part of the OS version",
+            "Version of the distribution as a number, no finer than its second part",
         );
         let labels = [
             ("id", value("ID")),

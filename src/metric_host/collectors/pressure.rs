@@ -10,37 +10,37 @@ const FAMILIES: [(&str, &str, &str, &str); 6] = [
         "cpu",
         "some",
         "node_pressure_cpu_waiting_seconds_total",
-        "Total time in seconds that processes have waited for CPU time",
+        "Time at least one task lacked a CPU, in seconds",
     ),
     (
         "io",
         "some",
         "node_pressure_io_waiting_seconds_total",
-        "Total time in seconds that processes have waited due to IO congestion",
+        "Time at least one task was held up by I/O, in seconds",
     ),
     (
         "io",
         "full",
         "node_pressure_io_stalled_seconds_total",
-        "Total time in seconds no process could make progress due to IO congestion",
+        "Time I/O held up every task with work to do, in seconds",
     ),
     (
         "memory",
         "some",
         "node_pressure_memory_waiting_seconds_total",
-        "Total time in seconds that processes have waited for memory",
+        "Time at least one task was held up by short memory, in seconds",
     ),
     (
         "memory",
         "full",
         "node_pressure_memory_stalled_seconds_total",
-        "Total time in seconds no process could make progress due to memory congestion",
+        "Time short memory held up every task with work to do, in seconds",
     ),
     (
         "irq",
         "full",
         "node_pressure_irq_stalled_seconds_total",
-        "Total time in seconds no process could make progress due to IRQ congestion",
+        "Time interrupts held up every task with work to do, in seconds",
     ),
 ];
 

@@ -10,19 +10,19 @@ const COLUMNS: [(&str, usize, f64, &str); 3] = [
         "node_schedstat_running_seconds_total",
         6,
         1e-9,
-        "Number of seconds CPU spent running a process",
+        "Time this CPU ran tasks, in seconds",
     ),
     (
         "node_schedstat_waiting_seconds_total",
         7,
         1e-9,
-        "Number of seconds spent by processing waiting for this CPU",
+        "Time tasks were ready but queued for this CPU, in seconds, all tasks added up",
     ),
     (
         "node_schedstat_timeslices_total",
         8,
         1.0,
-        "Number of timeslices executed by CPU",
+        "Turns this CPU gave to tasks",
     ),
 ];
 

@@ -20,11 +20,14 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
             let mut words = rest.split_ascii_whitespace();
             while let Some(name) = words.next() {
                 let value = file.number(words.next())?;
-                let help = format!("Number of {protocol} sockets in state {name}");
+                let help = match name {
+                    "mem" => format!("Memory held for {protocol} sockets, in pages"),
+                    _ => format!("{protocol} sockets, the kernel's figure {name}"),
+                };
                 page.gauge(&format!("node_sockstat_{protocol}_{name}"), &help, value);
                 if name == "mem" {
                     let bytes = value * PAGE_BYTES() as f64;
-                    let help = format!("Number of {protocol} sockets in state mem_bytes");
+                    let help = format!("Memory held for {protocol} sockets, in bytes");
                     page.gauge(&format!("node_sockstat_{protocol}_mem_bytes"), &help, bytes);
                 }
             }

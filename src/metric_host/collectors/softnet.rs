@@ -9,30 +9,38 @@ const COLUMNS: [(&str, usize, &str); 7] = [
     (
         "node_softnet_processed_total",
         0,
-        "Number of processed packets",
+        "Packets this CPU took in from the network",
     ),
-    ("node_softnet_dropped_total", 1, "Number of dropped packets"),
+    (
+        "node_softnet_dropped_total",
+        1,
+        "Packets lost because this CPU's backlog was full",
+    ),
     (
         "node_softnet_times_squeezed_total",
         2,
-        "Number of times processing packets ran out of quota",
+        "Times this CPU broke off with packets left, its budget or time used up",
     ),
     (
         "node_softnet_cpu_collision_total",
         8,
-        "Number of collision occur while obtaining device lock while transmitting",
+        "Times a sender on this CPU found the device locked by another",
     ),
     (
         "node_softnet_received_rps_total",
         9,
-        "Number of times cpu woken up received_rps",
+        "Times another CPU woke this one to hand packets over (RPS)",
     ),
     (
         "node_softnet_flow_limit_count_total",
         10,
-        "Number of times flow limit has been reached",
+        "Times a flow was held back for crowding the backlog",
     ),
-    ("node_softnet_backlog_len", 11, "Softnet backlog status"),
+    (
+        "node_softnet_backlog_len",
+        11,
+        "Packets waiting in this CPU's backlog",
+    ),
 ];
 
 pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), CollectError> {

@@ -10,37 +10,37 @@ const FAMILIES: [(&str, &str, &str, &str); 6] = [
         "btime",
         "node_boot_time_seconds",
         "gauge",
-        "Node boot time, in unixtime",
+        "When the machine started, as a Unix timestamp",
     ),
     (
         "ctxt",
         "node_context_switches_total",
         "counter",
-        "Total number of context switches",
+        "Times a CPU went from one task to another, since boot",
     ),
     (
         "processes",
         "node_forks_total",
         "counter",
-        "Total number of forks",
+        "Processes and threads started since boot",
     ),
     (
         "intr",
         "node_intr_total",
         "counter",
-        "Total number of interrupts serviced",
+        "Interrupts handled since boot",
     ),
     (
         "procs_blocked",
         "node_procs_blocked",
         "gauge",
-        "Number of processes blocked waiting for I/O to complete",
+        "Tasks held up by I/O now",
     ),
     (
         "procs_running",
         "node_procs_running",
         "gauge",
-        "Number of processes in runnable state",
+        "Tasks on a CPU or ready for one now",
     ),
 ];
 

@@ -25,7 +25,11 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
         return Err(CollectError::Absent("thermal zones"));
     }
     let name = "node_thermal_zone_temp";
-    page.family(name, "gauge", "Zone temperature in Celsius");
+    page.family(
+        name,
+        "gauge",
+        "How warm a thermal zone is, in degrees Celsius",
+    );
     for (zone, kind, temperature) in &zones {
         page.sample(name, &[("type", kind), ("zone", zone)], *temperature);
     }

@@ -18,12 +18,12 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
         (
             "node_time_clocksource_available_info",
             "available_clocksource",
-            "Available clocksources read from '/sys/devices/system/clocksource'",
+            "Clock sources the kernel could use, one per label; the number is a constant 1",
         ),
         (
             "node_time_clocksource_current_info",
             "current_clocksource",
-            "Current clocksource read from '/sys/devices/system/clocksource'",
+            "Clock source the kernel uses, as a label; the number is a constant 1",
         ),
     ];
     for (name, file, help) in families {
@@ -41,7 +41,7 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
     }
     page.gauge(
         "node_time_seconds",
-        "System time in seconds since epoch (1970)",
+        "What this machine's clock shows, as a Unix timestamp",
         model::time::now_ns() as f64 / 1e9,
     );
     Ok(())

@@ -37,7 +37,7 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
     page.family(
         name,
         "gauge",
-        "Number of allocated memory in the kernel for UDP datagrams in bytes",
+        "Bytes held in the queues of all UDP sockets, by IP version and direction",
     );
     for (ip, queue, bytes) in sums {
         page.sample(name, &[("ip", ip), ("queue", queue)], bytes);

@@ -23,7 +23,7 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
     page.family(
         name,
         "gauge",
-        "Labeled system information as provided by the uname system call",
+        "Kernel, host name and kind of machine as labels; the number is a constant 1",
     );
     page.sample(name, &labels, 1.0);
     Ok(())

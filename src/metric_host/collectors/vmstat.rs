@@ -12,7 +12,7 @@ pub(super) fn collect(host: &HostCollector, page: &mut Page) -> Result<(), Colle
             continue;
         };
         if is_shown(field) {
-            let help = format!("/proc/vmstat information field {field}");
+            let help = format!("What the kernel counted as {field} since boot (/proc/vmstat)");
             page.untyped(
                 &format!("node_vmstat_{field}"),
                 &help,
