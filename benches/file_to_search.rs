@@ -50,8 +50,8 @@ impl House {
         std::fs::write(dir.path().join("app.log"), text).expect("a log file");
         let metrics = log_store::Metrics::new(&mut Registry::default());
         let config = log_store::Config::default();
-        let store = LogStore::open(&dir.path().join("data"), config, metrics, NOW_NS)
-            .expect("a log store");
+        let store =
+            LogStore::open(&dir.path().join("data"), config, metrics, NOW_NS).expect("a log store");
         Self {
             dir,
             store: Arc::new(store),

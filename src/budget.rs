@@ -248,33 +248,7 @@ impl DiskBudget {
             let Some(more) = self.shed_one() else {
                 break;
             };
-<<<<<<< HEAD
-            let second = match first {
-                Victim::Logs => Victim::Metrics,
-                Victim::Metrics => Victim::Logs,
-            };
-            if let Some(freed) = self.drop_oldest(first).or_else(|| self.drop_oldest(second)) {
-                self.shed.inc_by(freed);
-                warn!(
-                    store = ?first,
-                    freed,
-                    used = now.logs + now.metrics,
-                    budget = self.bytes_max,
-                    free = now.free,
-                    "gave up the oldest data to stay within the disk budget"
-                );
-            } else {
-                trouble = Some(format!(
-                    "the disk is short ({} free) and nothing old is left to give up: \
-                     free some space on {} or raise storage.disk",
-                    bytes::format(now.free),
-                    self.data.display()
-                ));
-                break;
-            }
-=======
             freed += more;
->>>>>>> fb803a6 (wip full disk)
         }
         let trouble = (freed < excess).then(|| {
             self.short.inc();
@@ -360,7 +334,7 @@ mod tests {
         check(60, 50, 1000, 10, Victim::Metrics);
         check(60, 20, 10, 40, Victim::Logs);
         check(80, 30, 45, 10, Victim::Logs);
-        check(0, 20, 0, 50, Victim::Metrics);
+        check(0, 20, 35, 15, Victim::Metrics);
     }
 
     #[test]
