@@ -147,7 +147,9 @@ impl Live {
         let prometheus = &config.prometheus;
         let mut locals = self.locals.clone();
         for local in &mut locals {
-            local.interval = prometheus.global.scrape_interval();
+            // Prometheus' default of a minute is too coarse for the first look at a machine; who
+            // asks for more than the built-in interval gets it.
+            local.interval = local.interval.min(prometheus.global.scrape_interval());
         }
         // The only step that can refuse comes first, so that a reload is all or nothing.
         self.scraper.apply(Plan {
