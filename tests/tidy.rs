@@ -11,7 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("log_tail", &[]),
     ("log_store", &["log_query"]),
     ("log_query", &[]),
-    ("metric_scrape", &["yaml"]),
+    ("metric_scrape", &[]),
     ("metric_host", &[]),
     ("metric_store", &[]),
     ("promql", &[]),

@@ -36,7 +36,7 @@ pub(crate) fn check_config(file: &Path) -> anyhow::Result<()> {
     }
     if !rules.problems.is_empty() {
         bail!(
-            "{}: {} problems in rule files",
+            "{}: rule files have {} mistakes",
             file.display(),
             rules.problems.len()
         );
@@ -44,7 +44,7 @@ pub(crate) fn check_config(file: &Path) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "{}: good ({} scrape jobs, {} rules)",
+        "{}: good (scrape jobs: {}, rules: {})",
         file.display(),
         config.prometheus.scrape_configs.len(),
         rules
