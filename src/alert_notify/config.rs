@@ -1,5 +1,5 @@
 //! Who is told what, when: a configuration that was checked. What people write, and how it is
-//! checked, is in `config_file.rs`.
+//! checked, is in `config_file.rs` and `config_check.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-use crate::config_file::{Mistake, Raw, check};
+use crate::config_check::check;
+use crate::config_file::{Mistake, Raw};
 use crate::route::{GroupBy, InhibitRule, Route};
 use crate::secret::Secret;
 

@@ -7,6 +7,7 @@
 //! nothing. This room knows no rule, no store and no page.
 
 mod config;
+mod config_check;
 mod config_file;
 mod dedup;
 mod dispatch;
