@@ -283,17 +283,7 @@ impl Follow {
 
     /// Hands over what no line break ends, since none will come.
     pub(crate) fn finish(&mut self, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
-        let when = self.when(around.now_ns);
-        let Self {
-            splitter,
-            decoder,
-            streams,
-            ..
-        } = self;
-        let outlet = &mut *around.outlet;
-        let mut give = |record: Record<'_>| streams.give(record, outlet);
-        splitter.finish(&mut |line: Line<'_>| decoder.line(&line, when, &mut give))?;
-        decoder.finish(when, &mut give)?;
+        self.give_rest(around)?;
         self.tell_position_to(around.outlet, around.now_ns);
         self.note(0, 0, around.metrics);
         Ok(())
@@ -344,11 +334,8 @@ impl Follow {
         })
     }
 
-    /// Starts at the beginning: the content is another one.
-    fn restart(&mut self, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
-        info!(path = %self.path.display(), "log file was truncated or rewritten, reading it from its start");
-        around.metrics.truncations.inc();
-        // The rest of an unfinished line is gone; what there is of it is kept.
+    /// Hands over the unfinished line and the unfinished record.
+    fn give_rest(&mut self, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
         let when = self.when(around.now_ns);
         let Self {
             splitter,
@@ -359,7 +346,15 @@ impl Follow {
         let outlet = &mut *around.outlet;
         let mut give = |record: Record<'_>| streams.give(record, outlet);
         splitter.finish(&mut |line: Line<'_>| decoder.line(&line, when, &mut give))?;
-        decoder.finish(when, &mut give)?;
+        decoder.finish(when, &mut give)
+    }
+
+    /// Starts at the beginning: the content is another one.
+    fn restart(&mut self, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
+        info!(path = %self.path.display(), "log file was truncated or rewritten, reading it from its start");
+        around.metrics.truncations.inc();
+        // The rest of an unfinished line is gone; what there is of it is kept.
+        self.give_rest(around)?;
         self.splitter.restart();
         self.decoder.restart();
         self.head_before = std::mem::take(&mut self.head);

@@ -14,26 +14,12 @@ type Presence = FxHashMap<Labels, Vec<bool>>;
 
 /// The series of the left side that have a partner.
 pub(super) fn and(matching: &Matching, lhs: Vector, rhs: &Vector, grid: &Grid) -> Vector {
-    let partners = presence(matching, rhs, grid);
-    let nobody = vec![false; grid.count];
-    keep(
-        matching,
-        lhs,
-        |signature| partners.get(signature).unwrap_or(&nobody),
-        true,
-    )
+    keep(matching, lhs, rhs, grid, true)
 }
 
 /// The series of the left side that have no partner.
 pub(super) fn unless(matching: &Matching, lhs: Vector, rhs: &Vector, grid: &Grid) -> Vector {
-    let partners = presence(matching, rhs, grid);
-    let nobody = vec![false; grid.count];
-    keep(
-        matching,
-        lhs,
-        |signature| partners.get(signature).unwrap_or(&nobody),
-        false,
-    )
+    keep(matching, lhs, rhs, grid, false)
 }
 
 /// The series of the left side, and those of the right side that have no partner there.
@@ -43,14 +29,7 @@ pub(super) fn or(
     rhs: Vector,
     grid: &Grid,
 ) -> Result<Vector, QueryError> {
-    let partners = presence(matching, &lhs, grid);
-    let nobody = vec![false; grid.count];
-    let rest = keep(
-        matching,
-        rhs,
-        |signature| partners.get(signature).unwrap_or(&nobody),
-        false,
-    );
+    let rest = keep(matching, rhs, &lhs, grid, false);
     lhs.series.extend(rest.series);
     lhs.lease.absorb(rest.lease);
     lhs.ordered = false;
@@ -71,15 +50,20 @@ fn presence(matching: &Matching, vector: &Vector, grid: &Grid) -> Presence {
     presence
 }
 
-/// Keeps the values at the steps where having a partner is as wanted.
-fn keep<'p>(
+/// Keeps the values at the steps where having a partner among `others` is as wanted.
+fn keep(
     matching: &Matching,
     mut vector: Vector,
-    partner: impl Fn(&Labels) -> &'p Vec<bool>,
+    others: &Vector,
+    grid: &Grid,
     wanted: bool,
 ) -> Vector {
+    let partners = presence(matching, others, grid);
+    let nobody = vec![false; grid.count];
     vector.series.retain_mut(|series: &mut Series| {
-        let partner = partner(&signature(matching, &series.labels));
+        let partner = partners
+            .get(&signature(matching, &series.labels))
+            .unwrap_or(&nobody);
         let mut is_left = false;
         for (value, has_partner) in series.values.iter_mut().zip(partner) {
             if *has_partner != wanted {
