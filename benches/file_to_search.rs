@@ -83,6 +83,7 @@ impl House {
             end_ns: i64::MAX,
             direction: Direction::Backward,
             limit: 1,
+            after: None,
             stop: Stop::default(),
         };
         let mut found = false;

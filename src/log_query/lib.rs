@@ -11,12 +11,14 @@
 //! mean every line.
 
 mod fields;
+mod fold;
 mod json;
 mod logfmt;
 mod matches;
 mod needle;
 mod number;
 mod parse;
+mod pattern;
 mod query;
 mod reader;
 mod term;
@@ -26,13 +28,15 @@ mod value;
 mod word;
 
 pub use fields::{DEPTH_MAX, FIELDS_MAX, Form, LineFields, is_envelope};
+pub use fold::{Fold, NewFold, Row, Wanted};
 pub use matches::LineView;
 pub use needle::{Needle, fold, is_unspaced, is_word_char};
 pub use number::parse_number;
 pub use parse::{GROUPS_DEEP_MAX, QUERY_CHARS_MAX, REGEX_BYTES_MAX, TERMS_MAX};
+pub use pattern::{PATTERN_CHARS_MAX, PLACEHOLDER, pattern};
 pub use query::{Bound, FieldTest, Filter, LEVEL, MESSAGE, Query, QueryError};
 pub use reader::{
-    Bucket, Direction, Facet, LogReader, LogStoreStats, Record, RecordHandler, Search,
+    Bucket, Cursor, Direction, Facet, LogReader, LogStoreStats, Record, RecordHandler, Search,
     SearchSummary, Stop, Subscription,
 };
 pub use regex::bytes::Regex;

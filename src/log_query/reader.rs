@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{Labels, Level, StoreError};
 
-use crate::query::Query;
+use crate::fold::{Fold, NewFold, Row, Wanted};
+use crate::matches::LineView;
+use crate::pattern::pattern;
+use crate::query::{LEVEL, MESSAGE, Query};
 
 /// In which order lines are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,9 +34,23 @@ pub struct Search {
     pub direction: Direction,
     /// At most so many lines.
     pub limit: usize,
+    /// Only lines that come behind this one in the wanted order: the last line of the page
+    /// before. It need not exist any more. Only [`LogReader::search`] looks at it.
+    pub after: Option<Cursor>,
     /// Ends it early. Every call that takes a search looks at it at least once per block and
     /// then returns [`StoreError::Cancelled`].
     pub stop: Stop,
+}
+
+/// The place of a line in the order of all lines: by time, then stream, then sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// [`Record::time_ns`].
+    pub time_ns: i64,
+    /// `Labels::fingerprint` of its stream.
+    pub stream: u64,
+    /// [`Record::sequence`].
+    pub sequence: u64,
 }
 
 /// Tells a search that nobody waits for it any more. Clones are the same stop.
@@ -175,6 +192,39 @@ pub trait LogReader: Send + Sync {
     /// `values_max` values each: `level` first, then labels, then fields.
     fn facets(&self, search: &Search, values_max: usize) -> Result<Vec<Facet>, StoreError>;
 
+    /// Hands every matching line of the time range to folds, in no order, and returns them merged.
+    /// `direction`, `limit` and `after` of the search do not matter.
+    ///
+    /// # Errors
+    /// `Limit` with the fold's own sentence when it [refuses](Fold::refusal) to go on.
+    fn fold(
+        &self,
+        search: &Search,
+        wanted: &Wanted,
+        new: &NewFold<'_>,
+    ) -> Result<(Box<dyn Fold>, SearchSummary), StoreError> {
+        let all = Search {
+            direction: Direction::Forward,
+            limit: usize::MAX,
+            after: None,
+            ..search.clone()
+        };
+        let mut fold = new();
+        let mut refusal = None;
+        let summary = self.search(&all, &mut |record| {
+            feed(&mut *fold, wanted, &record);
+            refusal = fold.refusal();
+            match refusal {
+                Some(_) => ControlFlow::Break(()),
+                None => ControlFlow::Continue(()),
+            }
+        })?;
+        match refusal {
+            Some(reason) => Err(StoreError::Limit(reason)),
+            None => Ok((fold, summary)),
+        }
+    }
+
     /// Labels of all streams with lines in the time range (`start_ns` inclusive, `end_ns`
     /// exclusive), sorted.
     fn streams(&self, start_ns: i64, end_ns: i64) -> Result<Vec<Labels>, StoreError>;
@@ -188,4 +238,34 @@ pub trait LogReader: Send + Sync {
 
     /// What the store holds.
     fn stats(&self) -> LogStoreStats;
+}
+
+/// Hands a record to a fold.
+pub(crate) fn feed(fold: &mut dyn Fold, wanted: &Wanted, record: &Record) {
+    let view = LineView::new(&record.labels, record.level, &record.text);
+    let message = wanted
+        .fields
+        .iter()
+        .any(|name| name == MESSAGE)
+        .then(|| view.message());
+    let values: Vec<Option<&str>> = wanted
+        .fields
+        .iter()
+        .map(|name| match name.as_str() {
+            LEVEL => Some(record.level.as_str()),
+            name => record.labels.get(name).or_else(|| match name {
+                MESSAGE => message.as_deref(),
+                name => view.fields().values(name).next(),
+            }),
+        })
+        .collect();
+    let pattern = wanted.pattern.then(|| pattern(&view));
+    fold.line(&Row {
+        labels: &record.labels,
+        time_ns: record.time_ns,
+        level: record.level,
+        text: if wanted.text { &record.text } else { &[] },
+        values: &values,
+        pattern: pattern.as_deref().unwrap_or_default(),
+    });
 }

@@ -64,6 +64,13 @@ impl Streams {
         self.by_id.get(&id)
     }
 
+    /// The stream with this `Labels::fingerprint`.
+    pub(crate) fn by_fingerprint(&self, fingerprint: u64) -> Option<StreamId> {
+        let mut all = self.by_id.iter();
+        all.find(|(_, stream)| stream.labels.fingerprint() == fingerprint)
+            .map(|(id, _)| *id)
+    }
+
     pub(crate) fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
         self.by_id.get_mut(&id)
     }

@@ -183,6 +183,7 @@ fn search(query: &str, limit: usize) -> Search {
         end_ns: i64::MAX,
         direction: Direction::Backward,
         limit,
+        after: None,
         stop: Stop::default(),
     }
 }

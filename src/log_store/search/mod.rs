@@ -18,8 +18,8 @@ pub(crate) mod snapshot;
 
 use std::time::Instant;
 
-use log_query::{RecordHandler, Search, SearchSummary};
-use model::StoreError;
+use log_query::{Direction, RecordHandler, Search, SearchSummary};
+use model::{StoreError, StreamId};
 use rayon::prelude::*;
 
 use self::collect::{Best, Order, PASS_BYTES_MAX, Rank};
@@ -47,7 +47,15 @@ pub(crate) fn search(
     let mut sources = snapshot.sources(&mut plan, window, metrics, &mut counters);
     sources.sort_by_cached_key(|source| order.best_of(source));
     let mut summary = SearchSummary::default();
-    let mut after: Option<Rank> = None;
+    // A stream that is gone has no rank: its page goes on with the whole instant, at worst twice.
+    let mut after: Option<Rank> = search.after.map(|cursor| {
+        let stream = snapshot.streams.read().by_fingerprint(cursor.stream);
+        match (stream, search.direction) {
+            (Some(stream), _) => order.rank(cursor.time_ns, stream, cursor.sequence),
+            (None, Direction::Forward) => order.rank(cursor.time_ns, StreamId(0), 0),
+            (None, Direction::Backward) => order.rank(cursor.time_ns, StreamId(u32::MAX), u64::MAX),
+        }
+    });
     let mut remaining = search.limit;
     // Each pass hands out what fits into memory and the next one goes on behind it. Nearly every
     // search is one pass.

@@ -145,6 +145,7 @@ impl Asked {
             end_ns,
             direction,
             limit,
+            after: None,
             stop: Stop::default(),
         })
     }

@@ -136,6 +136,7 @@ async fn answered(
         end_ns: range.end_ns(),
         direction: Direction::Backward,
         limit,
+        after: None,
         stop: stop.clone(),
     };
     let step_ns = step_ns(range.span_ms().saturating_mul(1_000_000), BUCKETS_WANTED);

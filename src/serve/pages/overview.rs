@@ -446,6 +446,7 @@ fn search(range: &TimeRange, query: Query, limit: usize) -> Search {
         end_ns: range.end_ns(),
         direction: Direction::Backward,
         limit,
+        after: None,
         stop: Stop::default(),
     }
 }

@@ -63,6 +63,7 @@ pub(crate) fn search_for(query: &str) -> Search {
         end_ns: i64::MAX,
         direction: Direction::Forward,
         limit: usize::MAX,
+        after: None,
         stop: Stop::default(),
     }
 }

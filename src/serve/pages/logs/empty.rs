@@ -192,6 +192,7 @@ async fn count(services: &Arc<Services>, shell: &Shell, query: Query) -> Option<
         end_ns: range.end_ns(),
         direction: Direction::Backward,
         limit: 1,
+        after: None,
         stop: Stop::default(),
     };
     let _guard = StopOnDrop(search.stop.clone());
