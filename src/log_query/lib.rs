@@ -11,6 +11,7 @@
 //! mean every line.
 
 mod fields;
+mod first_seen;
 mod fold;
 mod json;
 mod logfmt;
@@ -33,7 +34,7 @@ pub use matches::LineView;
 pub use needle::{Needle, fold, is_unspaced, is_word_char};
 pub use number::parse_number;
 pub use parse::{GROUPS_DEEP_MAX, QUERY_CHARS_MAX, REGEX_BYTES_MAX, TERMS_MAX};
-pub use pattern::{PATTERN_CHARS_MAX, PLACEHOLDER, pattern};
+pub use pattern::{PATTERN_CHARS_MAX, PLACEHOLDER, pattern, pattern_id};
 pub use query::{Bound, FieldTest, Filter, LEVEL, MESSAGE, Query, QueryError};
 pub use reader::{
     Bucket, Cursor, Direction, Facet, LogReader, LogStoreStats, Record, RecordHandler, Search,

@@ -4,6 +4,8 @@
 
 use std::fmt::Write;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::matches::LineView;
 
 /// Stands for what differs from line to line.
@@ -41,6 +43,11 @@ pub fn pattern(line: &LineView<'_>) -> String {
     out
 }
 
+/// The number of a pattern under which a store keeps it: xxh3 of its text, the same for ever.
+pub fn pattern_id(pattern: &str) -> u64 {
+    xxh3_64(pattern.as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +64,11 @@ mod tests {
         check("at 10.0.0.1 12:30 sharp", "at <*> sharp");
         check(r#"{"msg":"got 3 items","n":3}"#, "got <*> items");
         check("", "");
+    }
+
+    #[test]
+    fn numbers_of_patterns_stay_what_they_are() {
+        // They are on disk: this must never change.
+        assert_eq!(pattern_id("user <*> logged in"), 10_602_422_913_363_491_024);
     }
 }

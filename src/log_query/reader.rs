@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{Labels, Level, StoreError};
 
+use crate::first_seen;
 use crate::fold::{Fold, NewFold, Row, Wanted};
 use crate::matches::LineView;
 use crate::pattern::pattern;
@@ -223,6 +224,13 @@ pub trait LogReader: Send + Sync {
             Some(reason) => Err(StoreError::Limit(reason)),
             None => Ok((fold, summary)),
         }
+    }
+
+    /// When lines of these patterns ([`crate::pattern_id`]) were first written, nanoseconds since
+    /// 1970-01-01 UTC, among all lines that are kept; `None` for a pattern that no line has. A
+    /// store may bound what it remembers of lines that look alike nowhere: then it is `None` too.
+    fn first_seen(&self, patterns: &[u64], stop: &Stop) -> Result<Vec<Option<i64>>, StoreError> {
+        first_seen::by_fold(self, patterns, stop)
     }
 
     /// Labels of all streams with lines in the time range (`start_ns` inclusive, `end_ns`

@@ -140,13 +140,7 @@ impl Catalogue {
                     StoreError::Damaged(format!("{}: labels of stream {id}", self.path.display()))
                 })?;
                 let next_sequence = next_sequence as u64;
-                Ok((
-                    StreamId(id),
-                    Stream {
-                        labels,
-                        next_sequence,
-                    },
-                ))
+                Ok((StreamId(id), Stream::new(labels, next_sequence)))
             })
             .collect()
     }
@@ -308,10 +302,7 @@ mod tests {
             text_bytes: 10,
             disk_bytes: 20,
         };
-        let stream = Stream {
-            labels: Labels::from_pairs([("pod", "a\"b"), ("ns", "x")]),
-            next_sequence: 2,
-        };
+        let stream = Stream::new(Labels::from_pairs([("pod", "a\"b"), ("ns", "x")]), 2);
         let catalogue = Catalogue::open(&path).expect("new");
         let commit = Commit {
             partition: Some(partition),

@@ -42,5 +42,6 @@ mod metrics;
 pub use config::Config;
 pub use metrics::Metrics;
 pub use store::LogStore;
+pub use streams::LineCount;
 
 pub use model::StoreError;

@@ -33,7 +33,7 @@ use crate::partition::{self, Partition};
 use crate::retention;
 use crate::seal::Failure;
 use crate::search::snapshot::Snapshot;
-use crate::streams::Streams;
+use crate::streams::{LineCount, Streams};
 use crate::tail::{NewLine, Tails};
 
 const CATALOGUE_FILE: &str = "catalogue.db";
@@ -255,6 +255,12 @@ impl LogStore {
         state.failure.as_ref().map(|f| f.error().to_string())
     }
 
+    /// How many lines of each stream and level (by number) were taken since the process started.
+    /// Streams without a line since then are left out.
+    pub fn counts(&self) -> Vec<(Labels, [LineCount; 7])> {
+        self.streams.read().taken()
+    }
+
     pub(crate) fn partitions(&self) -> Arc<Vec<Arc<Partition>>> {
         Arc::clone(&self.state.lock().partitions)
     }
@@ -364,8 +370,7 @@ impl LogSink for LogStore {
                 let Some(stream) = streams.get_mut(line.stream) else {
                     continue;
                 };
-                let sequence = stream.next_sequence;
-                stream.next_sequence += 1;
+                let sequence = stream.take_line(line.level, text.len());
                 if is_tailed {
                     told.push((stream.labels.clone(), sequence));
                 }

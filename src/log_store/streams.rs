@@ -2,7 +2,16 @@
 
 use std::collections::HashMap;
 
-use model::{Labels, StoreError, StreamId};
+use model::{Labels, Level, StoreError, StreamId};
+
+/// Lines of one stream and level that were taken since the process started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LineCount {
+    /// How many.
+    pub lines: u64,
+    /// Their text, bytes.
+    pub text_bytes: u64,
+}
 
 /// A stream.
 #[derive(Debug, Clone)]
@@ -10,6 +19,29 @@ pub(crate) struct Stream {
     pub(crate) labels: Labels,
     /// The number that its next line gets.
     pub(crate) next_sequence: u64,
+    /// What was taken since the process started, by level number.
+    pub(crate) taken: [LineCount; 7],
+}
+
+impl Stream {
+    pub(crate) fn new(labels: Labels, next_sequence: u64) -> Self {
+        Self {
+            labels,
+            next_sequence,
+            taken: [LineCount::default(); 7],
+        }
+    }
+
+    /// Counts a line and returns its number.
+    pub(crate) fn take_line(&mut self, level: Level, text_bytes: usize) -> u64 {
+        if let Some(count) = self.taken.get_mut(level as usize) {
+            count.lines += 1;
+            count.text_bytes += text_bytes as u64;
+        }
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        sequence
+    }
 }
 
 /// All streams by number and by labels. Numbers are given once and kept in the catalogue.
@@ -50,13 +82,7 @@ impl Streams {
         let id = StreamId(self.next_id);
         self.next_id += 1;
         self.by_labels.insert(labels.clone(), id);
-        self.by_id.insert(
-            id,
-            Stream {
-                labels: labels.clone(),
-                next_sequence: 0,
-            },
-        );
+        self.by_id.insert(id, Stream::new(labels.clone(), 0));
         Ok(id)
     }
 
@@ -89,6 +115,14 @@ impl Streams {
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
+
+    /// The streams of which a line was taken since the process started, and how many by level.
+    pub(crate) fn taken(&self) -> Vec<(Labels, [LineCount; 7])> {
+        let all = self.by_id.values();
+        all.filter(|stream| stream.taken.iter().any(|count| count.lines > 0))
+            .map(|stream| (stream.labels.clone(), stream.taken))
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -98,10 +132,7 @@ mod tests {
     #[test]
     fn equal_labels_are_one_stream_and_there_is_a_limit() {
         let labels = |pod: &str| Labels::from_pairs([("pod", pod)]);
-        let known = Stream {
-            labels: labels("a"),
-            next_sequence: 7,
-        };
+        let known = Stream::new(labels("a"), 7);
         let mut streams = Streams::new(vec![(StreamId(4), known)], 2);
         assert_eq!(streams.open(&labels("a")).expect("known"), StreamId(4));
         assert_eq!(streams.open(&labels("b")).expect("new"), StreamId(5));

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use common::{NOW, append, find_all, open, pod, search_for, small, texts};
 use log_query::{LogReader, Query};
-use log_store::{Config, LogStore, StoreError};
+use log_store::{Config, LineCount, LogStore, StoreError};
 use model::{Checkpoint, Level, LogBatch, LogSink};
 
 fn checkpoints(store: &LogStore) -> Vec<(String, String)> {
@@ -59,6 +59,31 @@ fn a_crash_forgets_exactly_what_will_be_read_again() {
     let store = open(folder.path(), small());
     assert_eq!(checkpoints(&store), [("a".to_owned(), "3".to_owned())]);
     assert_eq!(texts(&store, ""), ["one", "two", "three"]);
+}
+
+#[test]
+fn lines_are_counted_by_stream_and_level() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path(), small());
+    let lines: [(i64, Level, &[u8]); 3] = [
+        (NOW, Level::Info, b"one"),
+        (NOW, Level::Info, b""),
+        (NOW, Level::Fatal, b"three"),
+    ];
+    append(&store, &pod("a"), &lines, "1");
+    store
+        .open_stream(&pod("b"))
+        .expect("a stream without lines");
+    store.seal().expect("sealed");
+    append(&store, &pod("a"), &lines[..1], "2");
+    let count = |lines, text_bytes| LineCount { lines, text_bytes };
+    let mut expected = [LineCount::default(); 7];
+    expected[Level::Info as usize] = count(3, 6);
+    expected[Level::Fatal as usize] = count(1, 5);
+    assert_eq!(store.counts(), [(pod("a"), expected)]);
+    drop(store);
+    let store = open(folder.path(), small());
+    assert_eq!(store.counts(), [], "they count since the start");
 }
 
 #[test]
