@@ -158,6 +158,15 @@ impl Catalogue {
         )
     }
 
+    /// The checkpoint of one source.
+    pub(crate) fn checkpoint(&self, source: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let connection = self.connection.lock();
+        connection
+            .prepare_cached("SELECT state FROM checkpoints WHERE source = ?1")
+            .and_then(|mut statement| statement.query_row([source], |row| row.get(0)).optional())
+            .map_err(|error| catalogue_failed("read", &self.path, &error))
+    }
+
     /// Makes everything durable, or nothing.
     pub(crate) fn commit(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
         self.write("commit to", |transaction| {
@@ -323,6 +332,11 @@ mod tests {
         assert_eq!(streams.len(), 1);
         assert_eq!(streams[0].1.labels, stream.labels);
         let checkpoints = catalogue.checkpoints().expect("checkpoints");
+        assert_eq!(catalogue.checkpoint("a").expect("reads"), None);
+        assert_eq!(
+            catalogue.checkpoint("b").expect("reads"),
+            Some(b"3".to_vec())
+        );
         assert_eq!(
             checkpoints,
             [Checkpoint {

@@ -401,6 +401,10 @@ impl LogSink for LogStore {
     fn committed_checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError> {
         Ok(self.checkpoints_at_start.clone())
     }
+
+    fn committed_checkpoint(&self, source: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.catalogue.checkpoint(source)
+    }
 }
 
 impl LogStore {

@@ -362,7 +362,7 @@ impl Decoder {
 }
 
 /// The fields of a line, and the word for its form.
-fn structured(
+pub(crate) fn structured(
     text: &[u8],
     context: &mut Context<'_>,
 ) -> Option<(&'static str, crate::formats::Fields)> {

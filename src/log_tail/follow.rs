@@ -30,7 +30,7 @@ use crate::disk::{modified_ns, open_file, read_fully, read_head};
 use crate::identity::{HEAD_BYTES_MAX, Head, Inode};
 use crate::lines::{Line, Splitter};
 use crate::metrics::Metrics;
-use crate::outlet::{Outlet, Stopped};
+use crate::outlet::{Outlet, SOURCE_PREFIX, Stopped};
 use crate::probe;
 use crate::status::Status;
 use crate::streams::Streams;
@@ -107,7 +107,10 @@ impl Follow {
     /// A file that nobody has read before; `state` says where it is and where to begin.
     pub(crate) fn new(state: State, labels: Labels, now_ns: i64, config: &Config) -> Self {
         let (inode, offset) = (state.inode, state.offset);
-        let source = format!("file-{:x}-{:x}-{now_ns:x}", inode.device, inode.number);
+        let source = format!(
+            "{SOURCE_PREFIX}{:x}-{:x}-{now_ns:x}",
+            inode.device, inode.number
+        );
         let mut follow = Self::resumed(source, state, labels, config);
         follow.probed = false;
         follow.told = None;

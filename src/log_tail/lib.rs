@@ -23,6 +23,7 @@ mod follow;
 mod formats;
 mod identity;
 mod level_detect;
+mod level_of;
 mod lines;
 mod metrics;
 mod outlet;
@@ -40,5 +41,6 @@ mod watch;
 
 pub use config::{Config, Error, Places, Start};
 pub use find::SourceKind;
+pub use level_of::level_of;
 pub use metrics::{Metrics, Reason};
 pub use tail::{LogTail, Summary};

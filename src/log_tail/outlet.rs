@@ -21,6 +21,9 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Short lines count by number: each takes room of its own.
 const BATCH_LINES_MAX: usize = 16 << 10;
 
+/// What the sources of this room's checkpoints begin with.
+pub(crate) const SOURCE_PREFIX: &str = "file-";
+
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(200);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// How soon a pause notices that the program stops.
@@ -79,6 +82,8 @@ impl Outlet {
         let positions: HashMap<String, Vec<u8>> = checkpoints
             .unwrap_or_default()
             .into_iter()
+            // The rest belongs to other collectors.
+            .filter(|checkpoint| checkpoint.source.starts_with(SOURCE_PREFIX))
             .filter_map(|checkpoint| Some((checkpoint.source, checkpoint.state?)))
             .collect();
         *self.positions.lock() = Some(positions.clone());

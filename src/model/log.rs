@@ -179,8 +179,13 @@ pub trait LogSink: Send + Sync {
     /// `NoSpace` or `Io`: nothing was taken; keep the batch and try again.
     fn append(&self, batch: &LogBatch) -> Result<(), StoreError>;
 
-    /// The checkpoints that were committed before this process started.
+    /// The checkpoints that were committed before this process started, of all collectors: each
+    /// takes those whose source begins with its own word (`file-…`, `receive-…`).
     fn committed_checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError>;
+
+    /// The checkpoint of a source as it is committed now, on disk together with all lines that
+    /// came with it or before it. A collector that keeps a journal asks, to know what it can drop.
+    fn committed_checkpoint(&self, source: &str) -> Result<Option<Vec<u8>>, StoreError>;
 }
 
 #[cfg(test)]

@@ -139,6 +139,10 @@ impl LogSink for Sink {
         };
         Ok(inside.committed.iter().map(checkpoint).collect())
     }
+
+    fn committed_checkpoint(&self, source: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.0.lock().committed.get(source).cloned())
+    }
 }
 
 /// A folder whose log files are followed.
