@@ -79,6 +79,7 @@ impl Filter {
             }
             Self::Regex(regex) => regex.is_match(line.text),
             Self::Level(from, to) => (*from..=*to).contains(&line.level),
+            Self::Label(matcher) => matcher.matches_labels(line.labels),
             Self::Field { name, test } => line.field(name, test),
         }
     }
@@ -123,6 +124,7 @@ impl Bound {
 mod tests {
     use super::*;
     use crate::Query;
+    use model::{MatchOp, Matcher};
     use proptest::prelude::*;
 
     fn check(query: &str, text: &str, expected: bool) {
@@ -191,6 +193,28 @@ mod tests {
         check("status!=503", json, false);
         check("status:abc", json, false);
         check("status:abc", "status=ABC x", true);
+    }
+
+    #[test]
+    fn label_matchers_do_not_look_into_the_line() {
+        let check = |op, value: &str, expected| {
+            let labels = Labels::from_pairs([("namespace", "Media")]);
+            let line = LineView::new(&labels, Level::Error, b"pod=a namespace=b");
+            for name in ["namespace", "pod"] {
+                let matcher = Matcher::new(name, op, value).expect(value);
+                let wanted = expected == name;
+                assert_eq!(
+                    Filter::Label(matcher).matches(&line),
+                    wanted,
+                    "{name} {value}"
+                );
+            }
+        };
+        check(MatchOp::Equal, "Media", "namespace");
+        check(MatchOp::Equal, "media", "none");
+        check(MatchOp::Equal, "", "pod");
+        check(MatchOp::Regex, "M.*", "namespace");
+        check(MatchOp::NotEqual, "", "namespace");
     }
 
     #[test]

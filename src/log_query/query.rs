@@ -1,6 +1,6 @@
 //! The checked form of a query: what the parser makes and what stores read.
 
-use model::Level;
+use model::{Level, Matcher};
 use regex::bytes::Regex;
 
 use crate::needle::Needle;
@@ -50,6 +50,10 @@ pub enum Filter {
     Regex(Regex),
     /// The line's level lies in this range, both ends included: `level:error..`.
     Level(Level, Level),
+    /// A label of the line's stream, and nothing in the line itself, satisfies a matcher; a label
+    /// that the stream does not have is empty. The language has no words for it: it is for those
+    /// who select streams, as LogQL does.
+    Label(Matcher),
     /// A label of the line's stream or a field of the line satisfies a test. The label counts
     /// where the stream has one of that name, else any of the line's fields of that name
     /// (`LineFields::values`), for [`MESSAGE`] the sentence, for [`LEVEL`] the level's word. A line without such a field does not

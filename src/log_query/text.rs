@@ -45,6 +45,8 @@ impl fmt::Display for Filter {
                     (from, to) => write!(f, "{from}..{to}"),
                 }
             }
+            // The language has no words for it; Loki's are read by whoever looks at a plan.
+            Self::Label(matcher) => write!(f, "{{{matcher}}}"),
             Self::Field { name, test } => {
                 f.write_str(&written_name(name))?;
                 f.write_char(':')?;

@@ -62,6 +62,8 @@ impl Need {
             Filter::Prefix(needle) => Self::Words(needed(needle.as_str(), true)),
             Filter::Regex(_) => Self::ANYTHING_INEXACT,
             Filter::Level(from, to) => Self::levels(|level| (*from..=*to).contains(&level)),
+            Filter::Label(matcher) if matcher.matches_labels(labels) => Self::ANYTHING,
+            Filter::Label(_) => Self::NOTHING,
             Filter::Field { name, test } => Self::of_field(name, test, labels),
         }
     }
@@ -336,6 +338,7 @@ fn label_outcomes(filter: &Filter, labels: &Labels, out: &mut Vec<bool>) {
             }
         }
         Filter::Not(inner) => label_outcomes(inner, labels, out),
+        Filter::Label(matcher) => out.push(matcher.matches_labels(labels)),
         Filter::Field { name, test } if name != LEVEL => {
             let value = labels.get(name);
             out.push(value.is_some());
@@ -353,6 +356,23 @@ mod tests {
     fn need(query: &str) -> Need {
         let labels = Labels::from_pairs([("namespace", "shop")]);
         Need::of(&Query::parse(query).expect(query).filter, &labels)
+    }
+
+    #[test]
+    fn label_matchers_are_decided_exactly() {
+        let labels = Labels::from_pairs([("namespace", "shop")]);
+        let check = |name: &str, value: &str, expected| {
+            let filter = Filter::Label(model::Matcher::equal(name, value));
+            assert_eq!(
+                Need::of(&filter, &labels).is_exact(),
+                expected,
+                "{name}={value}"
+            );
+        };
+        check("namespace", "shop", Some(ALL_LEVELS));
+        check("namespace", "other", Some(0));
+        check("pod", "", Some(ALL_LEVELS));
+        check("pod", "x", Some(0));
     }
 
     #[test]

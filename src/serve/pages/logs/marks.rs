@@ -42,7 +42,11 @@ impl<'q> Marks<'q> {
                 FieldTest::Regex(regex) => self.regexes.push(regex),
                 _ => {}
             },
-            Filter::All | Filter::Not(_) | Filter::Level(..) | Filter::Field { .. } => {}
+            Filter::All
+            | Filter::Not(_)
+            | Filter::Level(..)
+            | Filter::Label(_)
+            | Filter::Field { .. } => {}
         }
     }
 
