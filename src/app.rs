@@ -11,6 +11,7 @@ use std::time::Duration;
 use alert_notify::Notifier;
 use alert_rules::{PromqlQuery, RuleManager};
 use anyhow::Context;
+use log_rules::LogRules;
 use log_store::LogStore;
 use log_tail::LogTail;
 use metric_host::HostCollector;
@@ -175,6 +176,11 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         metrics.clone(),
         own.register(metric_scrape::Metrics::new),
     ));
+    // Whatever is collected comes to the store through the processing rules.
+    let log_rules = Arc::new(LogRules::new(
+        logs.clone(),
+        own.register(log_rules::Metrics::new),
+    ));
     let tail = Arc::new(LogTail::new(
         log_tail::Config {
             globs: config.logs.files.clone(),
@@ -182,7 +188,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             host: Some(host_name()),
             ..log_tail::Config::default()
         },
-        logs.clone(),
+        log_rules.clone(),
         own.register(log_tail::Metrics::new),
     )?);
     let live = Arc::new(Live::start(
@@ -190,6 +196,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         &config,
         Parts {
             scraper: scraper.clone(),
+            log_rules,
             rules: rules.clone(),
             rule_query,
             notifier: notifier.clone(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Deserializer};
-use yaml::FileOrInline;
+use yaml::{FileOrInline, Spanned};
 
 use crate::cli::ServeArgs;
 
@@ -75,6 +75,8 @@ pub(crate) struct Logs {
     pub(crate) files: Vec<String>,
     /// Globs of files that are left alone.
     pub(crate) exclude: Vec<String>,
+    /// What happens to lines before they are stored; can change while the process runs.
+    pub(crate) rules: Vec<Spanned<log_rules::RuleConfig>>,
 }
 
 /// A Prometheus configuration file, as far as it is carried out.
@@ -166,7 +168,7 @@ impl Config {
             ),
             (None, None) => None,
         };
-        Ok(Self {
+        let config = Self {
             file: args.config.clone(),
             listen: args
                 .listen
@@ -185,6 +187,20 @@ impl Config {
             alertmanager,
             dashboards: file.dashboards,
             allowed_hosts: file.allowed_hosts,
+        };
+        config.log_rules()?;
+        Ok(config)
+    }
+
+    /// The processing rules, checked.
+    ///
+    /// # Errors
+    /// All that is wrong with them, each with file, line and column.
+    pub(crate) fn log_rules(&self) -> anyhow::Result<log_rules::Rules> {
+        let file = self.file.as_deref().map(|file| file.display().to_string());
+        log_rules::Rules::read(&self.logs.rules, &file.unwrap_or_default()).map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!(errors.join("; "))
         })
     }
 }
@@ -210,6 +226,13 @@ impl Config {
             text.push_str("logs: {}  # found by itself\n");
         } else {
             let _ = writeln!(text, "logs: {{ files: {} }}", list(&self.logs.files));
+        }
+        if !self.logs.rules.is_empty() {
+            let _ = writeln!(
+                text,
+                "# processing rules of logs: {}",
+                self.logs.rules.len()
+            );
         }
         let jobs: Vec<String> = self
             .prometheus

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use alert_notify::Notifier;
 use alert_rules::{RuleManager, RuleQuery};
+use log_rules::LogRules;
 use metric_scrape::{LocalTarget, Plan, Scraper};
 use model::{Labels, time};
 use parking_lot::Mutex;
@@ -32,6 +33,7 @@ pub(crate) struct Report {
 pub(crate) struct Live {
     args: ServeArgs,
     scraper: Arc<Scraper>,
+    log_rules: Arc<LogRules>,
     rules: Arc<RuleManager>,
     rule_query: Arc<dyn RuleQuery>,
     notifier: Arc<Notifier>,
@@ -60,7 +62,11 @@ impl Fixed {
             listen: config.listen.clone(),
             data: config.data.clone(),
             storage: config.storage.clone(),
-            logs: config.logs.clone(),
+            logs: crate::config::Logs {
+                // They are replaced at once.
+                rules: Vec::new(),
+                ..config.logs.clone()
+            },
             allowed_hosts: config.allowed_hosts.clone(),
         }
     }
@@ -85,6 +91,7 @@ impl Fixed {
 /// The parts that [`Live`] tells about changes.
 pub(crate) struct Parts {
     pub(crate) scraper: Arc<Scraper>,
+    pub(crate) log_rules: Arc<LogRules>,
     pub(crate) rules: Arc<RuleManager>,
     pub(crate) rule_query: Arc<dyn RuleQuery>,
     pub(crate) notifier: Arc<Notifier>,
@@ -101,6 +108,7 @@ impl Live {
         let live = Self {
             args,
             scraper: parts.scraper,
+            log_rules: parts.log_rules,
             rules: parts.rules,
             rule_query: parts.rule_query,
             notifier: parts.notifier,
@@ -151,12 +159,14 @@ impl Live {
             // asks for more than the built-in interval gets it.
             local.interval = local.interval.min(prometheus.global.scrape_interval());
         }
-        // The only step that can refuse comes first, so that a reload is all or nothing.
+        // The only steps that can refuse come first, so that a reload is all or nothing.
+        let log_rules = config.log_rules()?;
         self.scraper.apply(Plan {
             global: prometheus.global.clone(),
             scrape_configs: prometheus.scrape_configs.clone(),
             locals,
         })?;
+        self.log_rules.replace(log_rules);
         self.notifier.apply(
             config
                 .alertmanager

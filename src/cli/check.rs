@@ -44,14 +44,18 @@ pub(crate) fn check_config(file: &Path) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "{}: good (scrape jobs: {}, rules: {})",
+        "{}: good (scrape jobs: {}, rules: {}{})",
         file.display(),
         config.prometheus.scrape_configs.len(),
         rules
             .groups
             .iter()
             .map(|group| group.rules.len())
-            .sum::<usize>()
+            .sum::<usize>(),
+        match config.logs.rules.len() {
+            0 => String::new(),
+            n => format!(", processing rules: {n}"),
+        }
     )?;
     Ok(())
 }

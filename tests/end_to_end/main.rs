@@ -9,4 +9,5 @@ mod crash;
 mod full_disk;
 mod logs;
 mod metrics;
+mod rules;
 mod stopping;
