@@ -9,12 +9,13 @@ use model::Level;
 
 use super::bytes::{Corrupt, Cursor};
 use super::directory::{Column, Firsts, Piece, Places, Shape, Stored, read_shape};
+use super::fields::ShapeFields;
 use super::frames::{Frames, Place, value, value_ends};
 use super::ints::IntLayout;
 use super::time_text::{self, power_of_ten};
 use super::{
     FRAME_DICTIONARY, FRAME_DIRECTORY, FRAME_ODD, FRAME_PACKED, FRAME_TEXT, FRAMES_FIXED,
-    LINES_MAX, VERSION,
+    HAS_ESCAPES, HAS_RETURNS, LINES_MAX, VERSION, VERSION_OLDEST,
 };
 
 /// An open block.
@@ -22,9 +23,12 @@ pub(crate) struct Block {
     frames: Frames,
     directory: Vec<u8>,
     has_escapes: bool,
+    has_returns: bool,
     times: (IntLayout, Place),
     levels: (IntLayout, Place),
     pub(super) shapes: Vec<Shape>,
+    /// Per shape the fields of its lines, once they have been asked for.
+    pub(super) fields: Vec<Option<ShapeFields>>,
     /// Rows that are kept as they are.
     pub(super) odd_rows: Vec<u32>,
     /// Per row the number of its shape plus one (0: odd) and its index among those rows.
@@ -43,19 +47,20 @@ impl Block {
         if checksum != crc32fast::hash(body).to_le_bytes() {
             return Err(Corrupt("the checksum does not match"));
         }
-        if cursor.byte()? != VERSION {
+        let version = cursor.byte()?;
+        if !(VERSION_OLDEST..=VERSION).contains(&version) {
             return Err(Corrupt("the block has an unknown version"));
         }
         let start = cursor.position();
-        Self::read_directory(Frames::find(bytes, start)?)
+        Self::read_directory(Frames::find(bytes, start)?, version)
     }
 
-    fn read_directory(mut frames: Frames) -> Result<Self, Corrupt> {
+    fn read_directory(mut frames: Frames, version: u8) -> Result<Self, Corrupt> {
         frames.load(FRAME_DIRECTORY)?;
         let directory = frames.take(FRAME_DIRECTORY);
         let mut cursor = Cursor::new(&directory);
         let n = cursor.size()?;
-        let has_escapes = cursor.byte()? != 0;
+        let holds = cursor.byte()?;
         if n > LINES_MAX {
             return Err(Corrupt("too many lines"));
         }
@@ -90,9 +95,12 @@ impl Block {
         }
         Ok(Self {
             frames,
-            has_escapes,
+            has_escapes: holds & HAS_ESCAPES != 0,
+            // What is not told may be so.
+            has_returns: holds & HAS_RETURNS != 0 || version == VERSION_OLDEST,
             times,
             levels,
+            fields: Vec::new(),
             shapes,
             odd_rows,
             rows,
@@ -112,6 +120,11 @@ impl Block {
     /// than it reads.
     pub(crate) fn has_escapes(&self) -> bool {
         self.has_escapes
+    }
+
+    /// Whether there may be a carriage return or form feed in any line.
+    pub(super) fn has_returns(&self) -> bool {
+        self.has_returns
     }
 
     /// Times of all lines, nanoseconds since 1970-01-01 UTC.
@@ -269,7 +282,7 @@ impl Block {
                     .ok_or(Corrupt("a dictionary number is missing"))?;
                 out.extend_from_slice(self.dictionary_value(first + usize::from(*id))?);
             }
-            Stored::Text { first } => out.extend_from_slice(self.text_value(first + index)?),
+            Stored::Text { first, .. } => out.extend_from_slice(self.text_value(first + index)?),
             Stored::TimeConstant(form, difference) => {
                 time_text::write(out, *form, time_ns, *difference);
             }
@@ -349,7 +362,7 @@ impl Block {
         Ok(())
     }
 
-    fn dictionary_value(&self, i: usize) -> Result<&[u8], Corrupt> {
+    pub(super) fn dictionary_value(&self, i: usize) -> Result<&[u8], Corrupt> {
         let ends = self.dictionary_ends.as_deref().unwrap_or_default();
         value(self.loaded(FRAME_DICTIONARY), ends, i)
     }

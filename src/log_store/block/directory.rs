@@ -51,6 +51,8 @@ pub(super) enum Stored {
     },
     Text {
         first: usize,
+        /// Whether it is known that values hold nothing but ASCII letters, digits and points.
+        is_plain: bool,
     },
     TimeConstant(TimeForm, i64),
     Time(TimeForm, IntSource),
@@ -183,10 +185,13 @@ fn read_column(
                 ids: DictionaryIds(places.next(n)),
             }
         }
-        (kind::TEXT, None) => {
+        (text @ (kind::TEXT | kind::PLAIN), None) => {
             let first = firsts.text;
             firsts.text += n;
-            Stored::Text { first }
+            Stored::Text {
+                first,
+                is_plain: text == kind::PLAIN,
+            }
         }
         (kind::TIME_CONSTANT, Some(form)) => Stored::TimeConstant(form, cursor.zigzag()?),
         (kind::TIME, Some(form)) => Stored::Time(form, ints(cursor)?),

@@ -11,7 +11,10 @@ use rustc_hash::FxHashMap;
 use super::bytes::{put_bytes, put_varint, put_zigzag};
 use super::template::{self, VARIABLE, Variable};
 use super::time_text::TimeForm;
-use super::{COMPRESS_MIN_BYTES, FRAMES_FIXED, SMALL_COLUMN_BYTES, VALUE_END, VERSION, ints, kind};
+use super::{
+    COMPRESS_MIN_BYTES, FRAMES_FIXED, HAS_ESCAPES, HAS_RETURNS, SMALL_COLUMN_BYTES, VALUE_END,
+    VERSION, ints, kind,
+};
 use crate::lines::Lines;
 use crate::tokens::TermSet;
 
@@ -101,11 +104,15 @@ impl Encoder {
         self.terms.clear();
         let mut parts = Parts::default();
         put_varint(&mut parts.directory, lines.len() as u64);
-        let has_escapes = memchr::memchr(b'\\', lines.all_text()).is_some();
-        parts.directory.push(u8::from(has_escapes));
-        if has_escapes {
+        let mut holds = 0;
+        if memchr::memchr(b'\\', lines.all_text()).is_some() {
+            holds |= HAS_ESCAPES;
             self.terms.add_escapes();
         }
+        if memchr::memchr2(b'\r', b'\x0c', lines.all_text()).is_some() {
+            holds |= HAS_RETURNS;
+        }
+        parts.directory.push(holds);
         parts.put_ints(lines.times());
         let levels: Vec<i64> = lines.levels().iter().map(|l| i64::from(*l)).collect();
         parts.put_ints(&levels);
@@ -229,7 +236,10 @@ impl Encoder {
                 self.terms.add_text(value);
             }
         }
-        parts.directory.push(kind::TEXT);
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'.';
+        let all_plain = values.iter().all(|value| value.iter().all(is_plain));
+        let kind = if all_plain { kind::PLAIN } else { kind::TEXT };
+        parts.directory.push(kind);
         for value in values {
             parts.text.extend_from_slice(value);
             parts.text.push(VALUE_END);

@@ -130,7 +130,7 @@ impl Block {
                     .map(|(i, _)| i)
                     .collect()
             }
-            Stored::Text { first } => within(text_hits, first, n)
+            Stored::Text { first, .. } => within(text_hits, first, n)
                 .iter()
                 .map(|i| i - first)
                 .collect(),

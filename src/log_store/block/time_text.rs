@@ -38,6 +38,11 @@ impl TimeForm {
         self.0 & 3 != CLOCK
     }
 
+    /// Whether date and time are written with a space between them.
+    pub(crate) fn has_space(self) -> bool {
+        self.0 & 3 == DATE_SPACE
+    }
+
     /// The record's time in the units of this form (its last digit).
     fn base(self, time_ns: i64) -> i64 {
         let unit_ns = NS_PER_S / power_of_ten(self.digits());
