@@ -100,4 +100,8 @@ impl LogSink for LogRules {
     fn committed_checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError> {
         self.sink.committed_checkpoints()
     }
+
+    fn committed_checkpoint(&self, source: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.sink.committed_checkpoint(source)
+    }
 }

@@ -45,6 +45,11 @@ impl LogSink for Kept {
     fn committed_checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError> {
         Ok(vec![checkpoint()])
     }
+
+    fn committed_checkpoint(&self, source: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let known = checkpoint();
+        Ok(known.state.filter(|_| source == known.source))
+    }
 }
 
 impl Kept {
@@ -215,6 +220,8 @@ fn the_same_batch_is_handed_on_when_nothing_changes() {
             house.rules.committed_checkpoints().expect("some"),
             [checkpoint()]
         );
+        let committed = house.rules.committed_checkpoint("file").expect("an answer");
+        assert_eq!(committed, checkpoint().state);
     }
 }
 
