@@ -9,7 +9,7 @@ use model::{Labels, Level, StoreError};
 
 use crate::fold::{Fold, Row, Wanted};
 use crate::pattern::pattern_id;
-use crate::query::{Filter, Query};
+use crate::query::Query;
 use crate::reader::{Direction, LogReader, Search, Stop};
 
 /// Answers [`LogReader::first_seen`] by a fold over all lines.
@@ -19,9 +19,7 @@ pub(crate) fn by_fold(
     stop: &Stop,
 ) -> Result<Vec<Option<i64>>, StoreError> {
     let all = Search {
-        query: Arc::new(Query {
-            filter: Filter::All,
-        }),
+        query: Arc::new(Query::all()),
         start_ns: i64::MIN,
         end_ns: i64::MAX,
         direction: Direction::Forward,

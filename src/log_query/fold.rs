@@ -45,9 +45,9 @@ pub trait Fold: Send {
     /// One line.
     fn line(&mut self, row: &Row<'_>);
 
-    /// So many lines at once; only called where [`Wanted`] asks for nothing but labels, levels and
-    /// rounded times. All of them lie in the grain that begins at `time_ns`, or in its part that
-    /// was searched.
+    /// So many lines at once; only called where [`Wanted`] asks for rounded times and neither text
+    /// nor pattern, and each of [`Wanted::fields`] is `level` or a label of this stream. All of
+    /// them lie in the grain that begins at `time_ns`, or in its part that was searched.
     fn lines(&mut self, labels: &Labels, level: Level, time_ns: i64, count: u64);
 
     /// Takes over what another fold of the same kind has gathered.

@@ -8,7 +8,10 @@
 //! The language: `words` that must all occur, `"a phrase"`, `-not`, `or`, parentheses,
 //! `field:value`, `field:>=500`, `field:10..20`, `field:*`, `field:val*`, `field:/regex/`,
 //! `field:(a or b)`, `level:error`, `level:warn..`, `/regex/`, `prefix*`. The empty query and `*`
-//! mean every line.
+//! mean every line. Behind the filter there can be pipes ([`Pipe`]): `| parse "took <took> ms"`,
+//! `| where took > 100`, `| stats count(), p99(took) by (namespace, time 5m)`, `| top 10 path`,
+//! `| rate 1m`, `| patterns new 30m`, `| fields a, b`, `| drop a`, `| sort by (a desc)`,
+//! `| limit 10`, `| uniq by (a)`. By example: `docs/log-search.md`.
 
 mod fields;
 mod first_seen;
@@ -20,6 +23,8 @@ mod needle;
 mod number;
 mod parse;
 mod pattern;
+mod pipes;
+mod plan;
 mod query;
 mod reader;
 mod term;
@@ -35,6 +40,11 @@ pub use needle::{Needle, fold, is_unspaced, is_word_char};
 pub use number::parse_number;
 pub use parse::{GROUPS_DEEP_MAX, QUERY_CHARS_MAX, REGEX_BYTES_MAX, TERMS_MAX};
 pub use pattern::{PATTERN_CHARS_MAX, PLACEHOLDER, pattern, pattern_id};
+pub use pipes::{HOLES_MAX, PIPES_MAX, ROWS_MAX, STATS_COLUMNS_MAX};
+pub use plan::{
+    Function, How, Key, Parse, Patterns, Pipe, SortKey, Stats, StatsColumn, TIME, TOP_DEFAULT,
+    Template, Which,
+};
 pub use query::{Bound, FieldTest, Filter, LEVEL, MESSAGE, Query, QueryError};
 pub use reader::{
     Bucket, Cursor, Direction, Facet, LogReader, LogStoreStats, Record, RecordHandler, Search,

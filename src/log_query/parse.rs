@@ -2,13 +2,15 @@
 //!
 //! 1. `or` splits, spaces and `and` join, `-`, `!` and `NOT` negate, parentheses group.
 //! 2. A term is quoted, a `/regex/`, a field with a test (file `value.rs`), or else a word.
-//! 3. What looks like syntax but cannot be meant so is a word: `12:30:05`, `http://host`,
+//! 3. From a `|` on there are pipes (folder `pipes`).
+//! 4. What looks like syntax but cannot be meant so is a word: `12:30:05`, `http://host`,
 //!    `10.0.0.1:80`, `std::fmt`, `main()`, `--verbose`, `don't`. What cannot be understood is an
 //!    error that points at its character and says what to write instead.
 
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::query::{Filter, Query, QueryError};
+use crate::value::resolve_name;
 
 /// A longer query is refused.
 pub const QUERY_CHARS_MAX: usize = 8192;
@@ -28,27 +30,61 @@ impl Query {
     /// # Errors
     /// Says what is wrong, at which character, and what is probably meant.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
-        parse_with_spans(text).map(|(query, _)| query)
+        parse_with_spans(text).map(|parsed| parsed.query)
+    }
+
+    /// Understands a query where only a filter can be used: a rule, a tail.
+    ///
+    /// # Errors
+    /// As [`Query::parse`]; and a pipe is an error.
+    pub fn parse_filter(text: &str) -> Result<Self, QueryError> {
+        let Parsed {
+            query, pipes_at, ..
+        } = parse_with_spans(text)?;
+        if query.pipes.is_empty() {
+            return Ok(query);
+        }
+        let filter = text.get(..pipes_at).unwrap_or_default();
+        Err(QueryError {
+            message: "only a filter can be used here, without pipes".to_owned(),
+            position: filter.chars().count(),
+            suggestion: Some(filter.trim().to_owned()).filter(|text| !text.is_empty()),
+        })
     }
 
     /// The query that every line satisfies.
     pub fn all() -> Self {
+        Self::of(Filter::All)
+    }
+
+    /// The query that finds what a filter says, without pipes.
+    pub fn of(filter: Filter) -> Self {
         Self {
-            filter: Filter::All,
+            filter,
+            pipes: Vec::new(),
         }
     }
 }
 
-/// Parses a query and tells where (in bytes) the terms lie that must all hold.
-pub(crate) fn parse_with_spans(
-    text: &str,
-) -> Result<(Query, Vec<std::ops::Range<usize>>), QueryError> {
+/// A query, and where its parts lie in the text, in bytes.
+pub(crate) struct Parsed {
+    pub(crate) query: Query,
+    /// The terms that must all hold, or the whole filter as one.
+    pub(crate) terms: Vec<std::ops::Range<usize>>,
+    /// Where the first pipe begins: its `|`, or the end of the text.
+    pub(crate) pipes_at: usize,
+}
+
+/// Parses a query and tells where its parts lie.
+pub(crate) fn parse_with_spans(text: &str) -> Result<Parsed, QueryError> {
     let mut parser = Parser {
         text,
         at: 0,
         deep: 0,
         n_terms: 0,
         spans: Vec::new(),
+        in_where: false,
+        made: Vec::new(),
     };
     if text.chars().nth(QUERY_CHARS_MAX).is_some() {
         return Err(QueryError {
@@ -59,21 +95,22 @@ pub(crate) fn parse_with_spans(
     }
     parser.refuse_selector()?;
     parser.skip_space();
-    if parser.rest().is_empty() {
-        return Ok((Query::all(), Vec::new()));
+    let filter = if parser.at_end_of_group() && parser.peek() != Some(')') {
+        Filter::All
+    } else {
+        parser.alternatives(None)?
+    };
+    if parser.peek() == Some(')') {
+        return Err(parser.closes_nothing());
     }
-    let filter = parser.alternatives(None)?;
-    if parser.rest().is_empty() {
-        return Ok((Query { filter }, parser.spans));
-    }
-    let at = parser.at;
-    let mut without = text.to_owned();
-    without.remove(at);
-    Err(parser.error(
-        at,
-        "this bracket closes nothing: remove it, or write the text in quotes",
-        Some(without),
-    ))
+    let terms = std::mem::take(&mut parser.spans);
+    let pipes_at = parser.at;
+    let pipes = parser.pipes()?;
+    Ok(Parsed {
+        query: Query { filter, pipes },
+        terms,
+        pipes_at,
+    })
 }
 
 /// Compiles a regular expression; the error is a reason on one line.
@@ -105,8 +142,12 @@ pub(crate) struct Parser<'q> {
     pub(crate) at: usize,
     deep: usize,
     pub(crate) n_terms: usize,
-    /// The terms that must all hold, or the whole query as one.
+    /// The terms that must all hold, or the whole filter as one.
     spans: Vec<std::ops::Range<usize>>,
+    /// In the filter of a `where` comparisons are likelier than texts: `n = 5` is one.
+    pub(crate) in_where: bool,
+    /// Names that pipes gave to fields and columns: they are never short for others.
+    pub(crate) made: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -124,7 +165,7 @@ impl<'q> Parser<'q> {
         self.rest().chars().next()
     }
 
-    fn skip_space(&mut self) {
+    pub(crate) fn skip_space(&mut self) {
         self.at += self.rest().len() - self.rest().trim_start().len();
     }
 
@@ -164,6 +205,37 @@ impl<'q> Parser<'q> {
 
     pub(crate) fn ascend(&mut self) {
         self.deep -= 1;
+    }
+
+    /// The full name of a field.
+    pub(crate) fn full_name<'n>(&self, name: &'n str) -> &'n str {
+        if self.made.iter().any(|made| made == name) {
+            name
+        } else {
+            resolve_name(name)
+        }
+    }
+
+    /// Whether a bracket is open, or a negation.
+    pub(crate) fn in_brackets(&self) -> bool {
+        self.deep > 0
+    }
+
+    /// The error of a bracket that stands here and closes none.
+    pub(crate) fn closes_nothing(&self) -> QueryError {
+        self.error(
+            self.at,
+            "this bracket closes nothing: remove it, or write the text in quotes",
+            self.replaced(self.at..self.at + 1, ""),
+        )
+    }
+
+    /// The filter of a `where`, at its first character.
+    pub(crate) fn filter_of_where(&mut self) -> Result<Filter, QueryError> {
+        self.in_where = true;
+        let filter = self.alternatives(None);
+        self.in_where = false;
+        filter
     }
 
     /// `a b or c`; with a field, each term is a test of that field.
@@ -273,7 +345,7 @@ impl<'q> Parser<'q> {
     }
 
     fn at_end_of_group(&self) -> bool {
-        matches!(self.peek(), None | Some(')'))
+        matches!(self.peek(), None | Some(')')) || self.is_pipe_at(self.at)
     }
 
     /// The operator that stands here, as it is written.
@@ -434,8 +506,6 @@ mod tests {
         check("OR a", 0, "both sides", Some("a"));
         check("a NOT", 2, "after it", Some("a"));
         check("a ()", 2, "nothing in these", Some("a"));
-        check("a | stats count()", 2, "pipes", Some("a"));
-        check("a |stats", 2, "pipes", Some("a"));
         check("error|warn", 5, "or between", Some("error or warn"));
         check("x error|warn", 7, "or between", Some("x (error or warn)"));
         check(

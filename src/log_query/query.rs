@@ -4,12 +4,16 @@ use model::{Level, Matcher};
 use regex::bytes::Regex;
 
 use crate::needle::Needle;
+use crate::plan::Pipe;
 
 /// A query that has been parsed and checked.
 #[derive(Debug, Clone)]
 pub struct Query {
     /// Which lines are wanted.
     pub filter: Filter,
+    /// What is done with them, in this order. A store does not look at them:
+    /// [`crate::run`] does what they say.
+    pub pipes: Vec<Pipe>,
 }
 
 /// The name of the sentence that a person reads: a field of JSON or logfmt lines

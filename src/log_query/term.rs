@@ -2,10 +2,13 @@
 
 use regex::bytes::Regex;
 
+use model::Level;
+
 use crate::needle::Needle;
+use crate::number::parse_number;
 use crate::parse::{Parser, TERMS_MAX, compile_regex};
-use crate::query::{Filter, Query, QueryError};
-use crate::value::{is_known_field, resolve_name};
+use crate::query::{Filter, LEVEL, Query, QueryError};
+use crate::value::is_known_field;
 
 /// Words that stand before a colon in texts and are no fields.
 const NEVER_FIELDS: &[&str] = &["localhost", "sha256", "sha512", "urn", "mailto"];
@@ -27,7 +30,7 @@ impl<'q> Parser<'q> {
                 let quoted = self.quoted()?;
                 if self.peek() == Some(':') && !quoted.is_empty() {
                     self.at += 1;
-                    return self.value(resolve_name(&quoted));
+                    return self.value(self.full_name(&quoted));
                 }
                 if self.peek() == Some('*') {
                     self.at += 1;
@@ -149,7 +152,7 @@ impl<'q> Parser<'q> {
             return Ok(None);
         }
         let start = self.at;
-        let full = resolve_name(name);
+        let full = self.full_name(name);
         if let Some(value) = after.strip_prefix(':') {
             if value.starts_with("//")
                 || value.starts_with([':', '\\'])
@@ -177,16 +180,27 @@ impl<'q> Parser<'q> {
             self.at += name.len() + 1;
             return self.value(full).map(Some);
         }
+        if let Some(error) = self.turned_sign(name, after) {
+            return Err(error);
+        }
         let (negated, value) = match after.strip_prefix("!=") {
             Some(value) => (true, Some(value)),
             None => (false, after.strip_prefix('=')),
         };
         if let Some(value) = value {
+            let value = match value.strip_prefix('=') {
+                Some(value) if self.in_where && !negated => value,
+                _ => value,
+            };
             if value.starts_with(['=', '~', '>']) || ends_term(value) {
                 return Ok(None);
             }
             self.at = self.text.len() - value.len();
-            let filter = self.equals(name, full)?;
+            let filter = if self.in_where {
+                self.value(full)?
+            } else {
+                self.equals(name, full)?
+            };
             return Ok(Some(if negated {
                 Filter::Not(Box::new(filter))
             } else {
@@ -201,13 +215,99 @@ impl<'q> Parser<'q> {
             }
             return Ok(found);
         }
-        Ok(None)
+        self.spaced_comparison(name, full)
     }
+
+    /// `status >= 500`, and in a `where` also `status = 500`, `user != "ana"`.
+    fn spaced_comparison(&mut self, name: &str, full: &str) -> Result<Option<Filter>, QueryError> {
+        let start = self.at;
+        let after = self.rest().get(name.len()..).unwrap_or_default();
+        let tail = after.trim_start();
+        if tail.len() == after.len() {
+            return Ok(None);
+        }
+        let sign_at = self.text.len() - tail.len();
+        if let Some(sign) = compares(tail) {
+            let value = tail.get(sign.len()..).unwrap_or_default().trim_start();
+            if !is_measure(first_word(value), full) {
+                return Ok(None);
+            }
+            self.at = sign_at;
+            let found = self.comparison(full)?;
+            if found.is_none() {
+                self.at = start;
+            }
+            return Ok(found);
+        }
+        if !self.in_where {
+            return Ok(None);
+        }
+        let Some(sign) = ["!=", "==", "="].into_iter().find(|s| tail.starts_with(s)) else {
+            return Ok(None);
+        };
+        self.at = sign_at + sign.len();
+        self.skip_space();
+        if ends_term(self.rest()) {
+            return Err(self.error(sign_at, format!("a value for {full} is missing here"), None));
+        }
+        let filter = self.value(full)?;
+        Ok(Some(if sign == "!=" {
+            Filter::Not(Box::new(filter))
+        } else {
+            filter
+        }))
+    }
+
+    /// `status=>500`: the sign the wrong way round, where a number shows that it is one.
+    fn turned_sign(&self, name: &str, after: &str) -> Option<QueryError> {
+        let sign = after.get(..2).filter(|s| matches!(*s, "=>" | "=<"))?;
+        let value = first_word(after.get(2..)?);
+        if !is_measure(value, self.full_name(name)) {
+            return None;
+        }
+        let right = if sign == "=>" { ">=" } else { "<=" };
+        let at = self.at + name.len();
+        Some(self.error(
+            at,
+            format!("write {right} instead of {sign} (or put the text in quotes)"),
+            self.replaced(at..at + 2, right),
+        ))
+    }
+}
+
+/// The sign of a comparison of numbers at the start of a text.
+fn compares(text: &str) -> Option<&'static str> {
+    ["<=", ">=", "<", ">"]
+        .into_iter()
+        .find(|sign| text.starts_with(sign))
+}
+
+/// Whether `<` and `>` can compare with this: a number, or a level where it is about levels.
+fn is_measure(text: &str, name: &str) -> bool {
+    parse_number(text).is_some() || (name == LEVEL && text.parse::<Level>().is_ok())
+}
+
+/// Whether a word behind another would be read as a comparison with it.
+pub(crate) fn reads_as_comparison(word: &str) -> bool {
+    if matches!(word, "=" | "==" | "!=") {
+        return true;
+    }
+    compares(word).is_some_and(|sign| {
+        let value = word.get(sign.len()..).unwrap_or_default();
+        value.is_empty() || is_measure(value, LEVEL)
+    })
+}
+
+fn first_word(text: &str) -> &str {
+    let end = text
+        .find(|c: char| c.is_whitespace() || matches!(c, ')' | '|'))
+        .unwrap_or(text.len());
+    text.get(..end).unwrap_or_default()
 }
 
 /// Whether a term ends before this text.
 pub(crate) fn ends_term(after: &str) -> bool {
-    after.starts_with(|c: char| c.is_whitespace() || c == ')') || after.is_empty()
+    after.starts_with(|c: char| c.is_whitespace() || matches!(c, ')' | '|')) || after.is_empty()
 }
 
 /// The field name at the start of a text: letters, digits and `_ - .`, beginning with a letter,

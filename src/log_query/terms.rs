@@ -1,7 +1,7 @@
 //! Edits the text of a query: facets and chips are links to the same query with one term more or
 //! less. What the person typed stays as it was typed.
 
-use crate::parse::parse_with_spans;
+use crate::parse::{Parsed, parse_with_spans};
 use crate::query::{Filter, Query};
 use crate::text::{written_name, written_value};
 
@@ -18,10 +18,11 @@ pub fn field_term(name: &str, value: &str, negated: bool) -> String {
 /// The terms of a query that must all hold, as they were typed; a query with `or` outside of
 /// brackets is one term. None for a query that cannot be understood.
 pub fn terms(text: &str) -> Vec<String> {
-    let Ok((_, spans)) = parse_with_spans(text) else {
+    let Ok(parsed) = parse_with_spans(text) else {
         return Vec::new();
     };
-    spans
+    parsed
+        .terms
         .into_iter()
         .filter_map(|span| text.get(span))
         .filter(|term| *term != "*")
@@ -32,7 +33,10 @@ pub fn terms(text: &str) -> Vec<String> {
 /// The query with a term added. A term that is there already is not added twice, and one that says
 /// the opposite gives way.
 pub fn with_term(text: &str, term: &str) -> String {
-    let Ok((query, _)) = parse_with_spans(text) else {
+    let Ok(Parsed {
+        query, pipes_at, ..
+    }) = parse_with_spans(text)
+    else {
         return format!("{} {term}", text.trim());
     };
     let wanted = canonical(term);
@@ -53,7 +57,7 @@ pub fn with_term(text: &str, term: &str) -> String {
         }
     }
     kept.push(term.to_owned());
-    kept.join(" ")
+    with_pipes(&kept.join(" "), text, pipes_at)
 }
 
 /// The query without a term; unchanged where it does not have it.
@@ -65,10 +69,19 @@ pub fn without_term(text: &str, term: &str) -> String {
         .filter(|term| canonical(term) != unwanted)
         .cloned()
         .collect();
+    let Ok(parsed) = parse_with_spans(text) else {
+        return text.to_owned();
+    };
     if kept.len() == all.len() {
         return text.to_owned();
     }
-    kept.join(" ")
+    with_pipes(&kept.join(" "), text, parsed.pipes_at)
+}
+
+/// A new filter with the pipes of the query as they were typed.
+fn with_pipes(filter: &str, text: &str, pipes_at: usize) -> String {
+    let pipes = text.get(pipes_at..).unwrap_or_default().trim();
+    format!("{filter} {pipes}").trim().to_owned()
 }
 
 fn canonical(term: &str) -> String {
@@ -116,6 +129,8 @@ mod tests {
         with("namespace:a b", "-namespace:a", "b -namespace:a");
         with("a or b", "level:error", "(a or b) level:error");
         with("a=b", "level:error", "a=b level:error");
+        with("a | stats  count()", "b", "a b | stats  count()");
+        with("| stats count()", "b", "b | stats count()");
         let without = |text: &str, term: &str, expected: &str| {
             assert_eq!(without_term(text, term), expected, "{text} - {term}");
         };
@@ -123,6 +138,8 @@ mod tests {
         without("timeout", "timeout", "");
         without("timeout", "other", "timeout");
         without("a or b", "a or b", "");
+        without("a b | limit 5", "b", "a | limit 5");
+        without("a|limit 5", "a", "|limit 5");
     }
 
     #[test]

@@ -5,14 +5,19 @@ use std::fmt::{self, Write};
 use model::Level;
 
 use crate::query::{Bound, FieldTest, Filter, LEVEL, MESSAGE, Query};
-use crate::term::field_name;
+use crate::term::{field_name, reads_as_comparison};
 use crate::value::resolve_name;
 
 impl Query {
     /// The query as text, in one fixed way of writing: two texts that mean the same word for word
     /// give the same. Parsed again it gives the same query.
     pub fn text(&self) -> String {
-        self.filter.to_string()
+        let mut out = self.filter.to_string();
+        for pipe in &self.pipes {
+            out.push_str(" | ");
+            out.push_str(&pipe.to_string());
+        }
+        out
     }
 }
 
@@ -97,7 +102,10 @@ fn stands_alone(text: &str) -> bool {
     let open_slash = text
         .strip_prefix('/')
         .is_some_and(|rest| !rest.contains('/') || rest.contains('\\'));
-    text.matches('(').count() == text.matches(')').count() && !text.starts_with('\'') && !open_slash
+    text.matches('(').count() == text.matches(')').count()
+        && !text.starts_with('\'')
+        && !open_slash
+        && !reads_as_comparison(text)
 }
 
 fn starred(text: &str, holds: impl Fn(&str) -> bool) -> String {
@@ -113,7 +121,7 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-fn slashed(pattern: &str) -> String {
+pub(crate) fn slashed(pattern: &str) -> String {
     let mut out = String::from("/");
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {

@@ -168,6 +168,9 @@ impl Parser<'_> {
             .find(|sign| rest.starts_with(sign))
             .unwrap_or_default();
         self.at += sign.len();
+        if !self.rest().trim_start().starts_with('|') {
+            self.skip_space();
+        }
         let value_at = self.at;
         let text = self.bare()?;
         if name == LEVEL {

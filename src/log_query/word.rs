@@ -20,6 +20,14 @@ impl<'q> Parser<'q> {
                     break;
                 }
                 ')' => open -= 1,
+                '|' if open == 0 && i == 0 && self.is_pipe_at(self.at) => {
+                    end = 0;
+                    break;
+                }
+                '|' if open == 0 && self.is_named_pipe_at(self.at + i) => {
+                    end = i;
+                    break;
+                }
                 '|' => return Err(self.refuse_pipe(i)),
                 c if c.is_whitespace() => {
                     // `connect(2, 80)` goes on to its bracket, if there is one.
@@ -72,16 +80,22 @@ impl<'q> Parser<'q> {
     /// A `|` stands in the word that begins here, `i` bytes on.
     fn refuse_pipe(&self, i: usize) -> QueryError {
         let at = self.at + i;
-        let stands_alone = i == 0;
-        if stands_alone {
+        let rest = self.rest();
+        if i == 0 && self.in_brackets() && !rest.starts_with("||") {
             return self.error(
                 at,
-                "pipes are not understood yet: search without the part from | on, or write a | \
-                 that stands in the text in quotes",
-                self.text.get(..at).map(str::to_owned),
+                "a pipe cannot stand in brackets: close them before it; write a | that stands in \
+                 the text in quotes",
+                None,
             );
         }
-        let rest = self.rest();
+        if i == 0 {
+            return self.error(
+                at,
+                "write || with spaces around it, or write or",
+                self.replaced(at..at + 2, "or "),
+            );
+        }
         let end = rest
             .find(|c: char| c.is_whitespace() || c == ')')
             .unwrap_or(rest.len());

@@ -360,7 +360,7 @@ struct Hotspot {
 impl Hotspots {
     fn gather(services: &Services, range: &TimeRange) -> Result<Self, StoreError> {
         let filter = Filter::Level(Level::Error, Level::Fatal);
-        let search = search(range, Query { filter }, ERRORS_MAX);
+        let search = search(range, Query::of(filter), ERRORS_MAX);
         let mut found: HashMap<Labels, (u64, Record)> = HashMap::new();
         let summary = services.logs.search(&search, &mut |record: Record| {
             match found.get_mut(&record.labels) {
