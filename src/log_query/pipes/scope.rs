@@ -184,6 +184,7 @@ fn collect_names<'a>(filter: &'a Filter, names: &mut Vec<&'a str>) {
         Filter::Level(..) => names.push(LEVEL),
         Filter::Field { name, .. } => names.push(name),
         Filter::All
+        | Filter::Label(_)
         | Filter::Word(_)
         | Filter::Prefix(_)
         | Filter::Phrase(_)
