@@ -185,6 +185,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         log_tail::Config {
             globs: config.logs.files.clone(),
             exclude: exclude_own(&config, &data),
+            read: config.logs.read.clone(),
             host: Some(host_name()),
             ..log_tail::Config::default()
         },

@@ -77,6 +77,8 @@ pub(crate) struct Logs {
     pub(crate) exclude: Vec<String>,
     /// What happens to lines before they are stored; can change while the process runs.
     pub(crate) rules: Vec<Spanned<log_rules::RuleConfig>>,
+    /// How some files are read: their format, where from, which lines belong together.
+    pub(crate) read: Vec<log_tail::ReadRule>,
 }
 
 /// A Prometheus configuration file, as far as it is carried out.

@@ -31,9 +31,38 @@ pub(crate) struct State {
     pub(crate) pending: [Option<u64>; 2],
     /// When this position was handed over, nanoseconds since 1970-01-01 UTC.
     pub(crate) told_ns: i64,
+    /// Time of the last record that was handed over of this file or of one before it under the
+    /// same name, nanoseconds; 0 for none. Rotated files that begin later were not read.
+    pub(crate) last_ns: i64,
+    /// Bytes that were there and not handed over when the position was.
+    pub(crate) behind: u64,
+    /// The word for its format, empty where it was not known yet.
+    pub(crate) format: String,
 }
 
 impl State {
+    /// The position at a place of a file that nobody has read yet.
+    pub(crate) fn at(
+        offset: u64,
+        inode: Inode,
+        path: PathBuf,
+        origin: PathBuf,
+        now_ns: i64,
+    ) -> Self {
+        Self {
+            inode,
+            head: Head::default(),
+            path,
+            origin,
+            offset,
+            pending: [None, None],
+            told_ns: now_ns,
+            last_ns: 0,
+            behind: 0,
+            format: String::new(),
+        }
+    }
+
     /// Where reading must go on: the first byte that is needed again.
     pub(crate) fn resume_at(&self) -> u64 {
         let pending = self.pending.iter().flatten().min();
@@ -69,6 +98,16 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stderr_pending: Option<u64>,
     told_ns: i64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    last_ns: i64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    behind: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    format: String,
+}
+
+fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[derive(Deserialize)]
@@ -89,6 +128,9 @@ pub(crate) fn encode(state: &State) -> Vec<u8> {
         stdout_pending: state.pending[Output::Stdout as usize],
         stderr_pending: state.pending[Output::Stderr as usize],
         told_ns: state.told_ns,
+        last_ns: state.last_ns,
+        behind: state.behind,
+        format: state.format.clone(),
     };
     serde_json::to_vec(&stored).expect("numbers and strings always serialize")
 }
@@ -114,6 +156,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<State, Unreadable> {
         offset: stored.offset,
         pending: [stored.stdout_pending, stored.stderr_pending],
         told_ns: stored.told_ns,
+        last_ns: stored.last_ns,
+        behind: stored.behind,
+        format: stored.format,
     })
 }
 
@@ -172,6 +217,9 @@ mod tests {
             offset: 4096,
             pending: [Some(4000), None],
             told_ns: 1_772_359_200_000_000_000,
+            last_ns: 0,
+            behind: 0,
+            format: String::new(),
         }
     }
 
@@ -189,6 +237,17 @@ mod tests {
             text,
             r#"{"version":1,"device":5,"inode":77,"head_bytes":10,"head_hash":"7cfb7e7e86e913b5","path":"/var/log/a.log.1","origin":"/var/log/a.log","offset":4096,"stdout_pending":4000,"told_ns":1772359200000000000}"#
         );
+    }
+
+    #[test]
+    fn what_is_known_besides_comes_back() {
+        let state = State {
+            last_ns: 7,
+            behind: 9,
+            format: "cri".to_owned(),
+            ..state()
+        };
+        assert_eq!(decode(&encode(&state)).expect("readable"), state);
     }
 
     #[test]

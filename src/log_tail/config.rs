@@ -4,15 +4,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use crate::reading::ReadRule;
 
 /// Where a file without a checkpoint is read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Start {
     /// From its first byte.
     #[default]
     Beginning,
-    /// Files that are there when the collector sees the machine for the first time: from their
-    /// last whole line. Files that appear later are always read from the beginning.
+    /// From their last whole line. For all files: only those that are there when the collector
+    /// sees the machine for the first time, later ones from the beginning. For the files of a
+    /// [`ReadRule`]: those that are there when the collector starts.
     End,
 }
 
@@ -55,6 +60,8 @@ pub struct Config {
     pub open_files_max: usize,
     /// Where files without a checkpoint are read from.
     pub start: Start,
+    /// What is read in another way than is usual; the first rule that matches counts.
+    pub read: Vec<ReadRule>,
     /// Every file is looked at this often even when the operating system reports no change.
     pub rescan_interval: Duration,
     /// This machine's name: the label `node` of pod logs and `host` of all others.
@@ -74,6 +81,7 @@ impl Default for Config {
             // Half of the usual soft limit of 1024, which the stores and sockets share.
             open_files_max: 512,
             start: Start::Beginning,
+            read: Vec::new(),
             rescan_interval: Duration::from_secs(5),
             host: None,
             zone: TimeZone::system(),
@@ -92,6 +100,17 @@ pub enum Error {
         /// The place and the reason.
         source: glob::PatternError,
     },
+    /// A regular expression that does not parse or is too large.
+    #[error("bad pattern {pattern} for multiline records: {source}")]
+    Regex {
+        /// As it was configured.
+        pattern: String,
+        /// The place and the reason.
+        source: Box<regex::Error>,
+    },
+    /// A rule for no files.
+    #[error("a rule under logs.read names no files: give it `files: [GLOB, …]`")]
+    NoFiles,
     /// A number outside its sensible range.
     #[error("{name} must be between {min} and {max}, not {value}")]
     Range {

@@ -1,33 +1,32 @@
-//! From a file's lines to records: which format, which time, which level.
+//! From a file's lines to records: which format, which parts and lines belong together.
 //!
 //! 1. The format is found out from the first lines: a container's envelope (CRI, Docker) or text.
 //! 2. The envelope is taken off and partial lines are joined. A line that does not have the
 //!    envelope of its file is kept as it is, and counted.
-//! 3. The time is the envelope's, else the one that the line itself gives (a field of JSON or
-//!    logfmt, or written in the text).
-//! 4. A line without a time right behind a line with one (read within [`CONTINUES_NS`]) belongs
-//!    to it, as stack traces do, and gets its time. Any other gets the time at which the file was
-//!    last written, which for a live file is the time of the line itself and for one that was
-//!    read from the past an upper bound. Such times never go backwards within a file.
-//! 5. A time more than a day in the future is a mistake of its writer and counts as none.
+//! 3. Lines that go on with the record before them are joined to it (`multiline`), for each
+//!    output by itself.
+//! 4. Time and level are read from what begins a record (`content`).
 //!
-//! After a crash, lines that were handed over already are read again when parts of a line lie
-//! before them; the decoder then takes only those parts (see [`Decoder::resume`]).
+//! What is held back, parts and records alike, has a place in the file where it begins. Nothing
+//! of its output behind that place has been given out. So after a crash, lines that were handed
+//! over already are read again from there, and of those before the checkpoint only the lines of
+//! that output are taken (see [`Decoder::resume`]).
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use model::Level;
 
-use crate::civil::{DAY_S, SECOND_NS, Zone};
-use crate::formats::partial::{Joined, Joiner};
-use crate::formats::{Enveloped, Output, cri, docker, json, logfmt};
-use crate::level_detect;
+use crate::content::{Content, ContentReader, Form, When};
+use crate::formats::partial::Joiner;
+use crate::formats::{Enveloped, Output, cri, docker};
 use crate::lines::Line;
-use crate::time_detect::{self, Context};
+use crate::multiline::{Fate, Free, Head, Held, Mode};
+use crate::reading::{FormatChoice, Reading};
 
 /// So many lines without an envelope make a file a text file.
 const PROBE_LINES_MAX: u32 = 16;
-/// How long after a line with a time a line without one may be read and still belong to it.
-const CONTINUES_NS: i64 = 2 * SECOND_NS;
 
 /// How a file's lines are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +38,7 @@ pub(crate) enum Format {
     Text,
 }
 
-/// A line ready for the store.
+/// A record ready for the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record<'a> {
     /// `None` in files that know no outputs.
@@ -49,36 +48,40 @@ pub(crate) struct Record<'a> {
     pub(crate) text: &'a [u8],
 }
 
-/// When a line is being read.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct When {
-    /// Now, nanoseconds since 1970-01-01 UTC.
-    pub(crate) now_ns: i64,
-    /// When the file was last written, as of this reading.
-    pub(crate) written_ns: i64,
-}
-
 /// What happened since the last look, for the counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
+    /// Lines of the file.
     pub(crate) lines: u64,
     pub(crate) malformed: u64,
     pub(crate) cut_lines: u64,
     pub(crate) cut_bytes: u64,
+    /// Records that were full and go on in another one.
+    pub(crate) split_records: u64,
+}
+
+/// A line of the program that writes, without its envelope.
+struct ProgramLine<'a> {
+    output: Option<Output>,
+    start: u64,
+    /// The envelope's time.
+    time_ns: Option<i64>,
+    text: &'a [u8],
 }
 
 /// Reads the lines of one file.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     format: Format,
+    /// Whether the configuration says the format.
+    format_fixed: bool,
     /// The word for people: `cri`, `docker`, `json`, `logfmt`, `text`.
     format_name: &'static str,
     joiner: Joiner,
-    zone: Zone,
-    /// Own time of the last line that had one, and when it was read.
-    timed: Option<(i64, i64)>,
-    /// The time given to the last line that had none.
-    untimed_ns: i64,
+    multiline: Arc<Mode>,
+    /// By output: none, stdout, stderr.
+    held: [Held; 3],
+    content: ContentReader,
     last_ns: i64,
     /// Lines before this place were handed over before; see [`Decoder::resume`].
     replay_until: u64,
@@ -87,31 +90,53 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    pub(crate) fn new(line_bytes_max: usize, zone: TimeZone) -> Self {
-        Self {
-            format: Format::Unknown(0),
+    pub(crate) fn new(line_bytes_max: usize, zone: TimeZone, reading: &Reading) -> Self {
+        let (format, form) = match reading.format {
+            FormatChoice::Auto => (Format::Unknown(0), None),
+            FormatChoice::Cri => (Format::Cri, None),
+            FormatChoice::Docker => (Format::Docker, None),
+            FormatChoice::Json => (Format::Text, Some(Form::Json)),
+            FormatChoice::Logfmt => (Format::Text, Some(Form::Logfmt)),
+            FormatChoice::Access => (Format::Text, Some(Form::Access)),
+            FormatChoice::Text => (Format::Text, Some(Form::Text)),
+        };
+        let mut decoder = Self {
+            format,
+            format_fixed: reading.format != FormatChoice::Auto,
             format_name: "",
             joiner: Joiner::new(line_bytes_max),
-            zone: Zone::new(zone),
-            timed: None,
-            untimed_ns: 0,
+            multiline: Arc::clone(&reading.multiline),
+            held: Default::default(),
+            content: ContentReader::new(zone, form),
             last_ns: 0,
             replay_until: 0,
             replay_pending: [None, None],
             tally: Tally::default(),
-        }
+        };
+        decoder.set_format(format);
+        decoder
     }
 
     /// Prepares for reading again from the earliest of `pending`: of the lines before `offset`
-    /// only the parts of a pending line are taken, all others are stored already.
-    pub(crate) fn resume(&mut self, offset: u64, pending: [Option<u64>; 2]) {
+    /// only those of an output from its pending place on are taken, all others are stored already.
+    /// `format` is the word for it as of the checkpoint.
+    pub(crate) fn resume(&mut self, offset: u64, pending: [Option<u64>; 2], format: &str) {
         self.replay_until = offset;
         self.replay_pending = pending;
+        if !self.format_fixed {
+            match format {
+                "cri" => self.set_format(Format::Cri),
+                "docker" => self.set_format(Format::Docker),
+                _ => {}
+            }
+        }
     }
 
     /// Forgets what was pending: the file starts again.
     pub(crate) fn restart(&mut self) {
-        self.format = Format::Unknown(0);
+        if !self.format_fixed {
+            self.format = Format::Unknown(0);
+        }
         self.replay_until = 0;
         self.replay_pending = [None, None];
     }
@@ -125,48 +150,88 @@ impl Decoder {
         self.last_ns
     }
 
-    /// Everything before this place was handed over by an earlier process.
-    pub(crate) fn replay_until(&self) -> u64 {
-        self.replay_until
+    /// The output of records that no line of the file stands for.
+    pub(crate) fn default_output(&self) -> Option<Output> {
+        self.has_outputs().then_some(Output::Stdout)
     }
 
     pub(crate) fn take_tally(&mut self) -> Tally {
+        for held in &mut self.held {
+            self.tally.split_records += held.take_n_full();
+        }
         std::mem::take(&mut self.tally)
     }
 
-    /// Where the parts of unfinished lines start, by output.
-    pub(crate) fn pending(&self) -> [Option<u64>; 2] {
-        Output::ALL.map(|output| {
+    /// Where the position of a file stands whose lines were read up to `start`: everything before
+    /// it was handed over, except the outputs that have a pending place before it.
+    pub(crate) fn position(&self, start: u64) -> (u64, [Option<u64>; 2]) {
+        let start = self.held[0].start().map_or(start, |held| held.min(start));
+        let pending = Output::ALL.map(|output| {
             // While lines are read again, what is not reached yet is still pending.
-            let replayed = self.replay_pending[output as usize];
-            self.joiner.pending_start(output).or(replayed)
-        })
+            let replayed = (self.replay_pending[output as usize])
+                .filter(|_| start < self.replay_until)
+                .map(|pending| pending.max(start));
+            let part = self.joiner.pending_start(output);
+            let record = self.held[slot(Some(output))].start();
+            // Both: a record, and behind it a part that may belong to it.
+            record.or(part).or(replayed)
+        });
+        (start.max(self.replay_until), pending)
     }
 
-    /// Reads a line. `on_record` gets none or one record.
+    /// When something that is held is to be given out although no line comes, since the collector
+    /// started.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        self.held.iter().filter_map(Held::due).min()
+    }
+
+    /// Reads a line. `on_record` gets the records that it sets free.
     pub(crate) fn line<E>(
         &mut self,
         line: &Line<'_>,
         when: When,
         on_record: &mut impl FnMut(Record<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if line.start < self.replay_until {
-            self.replay(line);
+        if line.start >= self.replay_until {
+            // What was pending has been read again by now, or is not there any more.
+            self.replay_pending = [None, None];
+        } else if !self.is_pending(line) {
             return Ok(());
         }
-        // What was pending has been read again by now, or is not there any more.
-        self.replay_pending = [None, None];
+        self.tally.lines += 1;
         if line.cut_bytes > 0 {
             self.tally.cut_lines += 1;
             self.tally.cut_bytes += line.cut_bytes;
         }
-        match self.envelope(line.text) {
-            Some(enveloped) => self.enveloped(line.start, &enveloped, when, on_record),
-            None => self.text(line.text, when, on_record),
+        if let Some(enveloped) = self.envelope(line.text, on_record)? {
+            return self.enveloped(line.start, &enveloped, when, on_record);
         }
+        let text = ProgramLine {
+            output: self.default_output(),
+            start: line.start,
+            time_ns: None,
+            text: line.text,
+        };
+        self.text(&text, when, on_record)
     }
 
-    /// Gives out the parts of lines that will not be finished.
+    /// Gives out what is held and due.
+    pub(crate) fn give_due<E>(
+        &mut self,
+        elapsed: Duration,
+        on_record: &mut impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for output in OUTPUTS {
+            let held = &mut self.held[slot(output)];
+            if held.due().is_some_and(|due| due <= elapsed) {
+                self.release(output, on_record)?;
+                self.held[slot(output)].shrink();
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives out all that is held: no line will come.
     pub(crate) fn finish<E>(
         &mut self,
         when: When,
@@ -175,55 +240,82 @@ impl Decoder {
         self.replay_pending = [None, None];
         for output in Output::ALL {
             if let Some(joined) = self.joiner.take(output) {
-                self.joined(&joined, when, on_record)?;
+                self.tally_cut(joined.cut_bytes);
+                let text = ProgramLine {
+                    output: Some(joined.output),
+                    start: joined.start,
+                    time_ns: Some(joined.time_ns),
+                    text: &joined.text,
+                };
+                self.text(&text, when, on_record)?;
             }
+        }
+        for output in OUTPUTS {
+            self.release(output, on_record)?;
+            self.held[slot(output)].shrink();
         }
         Ok(())
     }
 
-    /// A line that is stored already, unless it is a part of a pending line.
-    fn replay(&mut self, line: &Line<'_>) {
-        let Some(enveloped) = self.envelope(line.text) else {
-            return;
+    /// Whether a line before the checkpoint is of an output that is pending there.
+    fn is_pending(&self, line: &Line<'_>) -> bool {
+        let output = match self.format {
+            Format::Cri => cri::parse(line.text).map(|line| line.output),
+            Format::Docker => docker::parse(line.text).map(|line| line.output),
+            Format::Unknown(_) => (cri::parse(line.text).map(|line| line.output))
+                .or_else(|| docker::parse(line.text).map(|line| line.output)),
+            // Text has one output, which has no other position than the file's.
+            Format::Text => return false,
         };
-        let output = enveloped.output as usize;
-        if self.replay_pending[output].is_some_and(|start| line.start >= start) && enveloped.partial
-        {
-            // The last part is never among them: with it the line would not be pending.
-            self.joiner.add(line.start, &enveloped);
+        // Lines without the envelope count to the standard output.
+        let output = output.unwrap_or(Output::Stdout);
+        self.replay_pending[output as usize].is_some_and(|start| line.start >= start)
+    }
+
+    fn has_outputs(&self) -> bool {
+        matches!(self.format, Format::Cri | Format::Docker)
+    }
+
+    fn set_format(&mut self, format: Format) {
+        self.format = format;
+        match format {
+            Format::Cri => self.format_name = "cri",
+            Format::Docker => self.format_name = "docker",
+            Format::Unknown(_) | Format::Text => {}
         }
     }
 
     /// Takes the envelope off where the file has one, and finds out whether it has one.
-    fn envelope<'a>(&mut self, text: &'a [u8]) -> Option<Enveloped<'a>> {
-        match self.format {
-            Format::Text => None,
-            Format::Cri => self.or_malformed(cri::parse(text)),
-            Format::Docker => self.or_malformed(docker::parse(text)),
+    fn envelope<'a, E>(
+        &mut self,
+        text: &'a [u8],
+        on_record: &mut impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<Option<Enveloped<'a>>, E> {
+        let line = match self.format {
+            Format::Text => return Ok(None),
+            Format::Cri => cri::parse(text),
+            Format::Docker => docker::parse(text),
             Format::Unknown(seen) => {
-                if let Some(line) = cri::parse(text) {
-                    (self.format, self.format_name) = (Format::Cri, "cri");
-                    Some(line)
-                } else if let Some(line) = docker::parse(text) {
-                    (self.format, self.format_name) = (Format::Docker, "docker");
-                    Some(line)
-                } else {
+                let cri = cri::parse(text).map(|line| (Format::Cri, line));
+                let found = cri.or_else(|| Some((Format::Docker, docker::parse(text)?)));
+                let Some((format, line)) = found else {
                     self.format = if seen + 1 < PROBE_LINES_MAX {
                         Format::Unknown(seen + 1)
                     } else {
                         Format::Text
                     };
-                    None
-                }
+                    return Ok(None);
+                };
+                // Lines before were read as those of a text.
+                self.release(None, on_record)?;
+                self.set_format(format);
+                return Ok(Some(line));
             }
-        }
-    }
-
-    fn or_malformed<'a>(&mut self, line: Option<Enveloped<'a>>) -> Option<Enveloped<'a>> {
+        };
         if line.is_none() {
             self.tally.malformed += 1;
         }
-        line
+        Ok(line)
     }
 
     fn enveloped<E>(
@@ -235,295 +327,130 @@ impl Decoder {
     ) -> Result<(), E> {
         // Fast path: a whole line that follows no part.
         if !line.partial && !self.joiner.is_pending(line.output) {
-            let record = Record {
+            let text = ProgramLine {
                 output: Some(line.output),
-                time_ns: self.checked(line.time_ns, when),
-                level: self.content_level(&line.text, when),
+                start,
+                time_ns: Some(line.time_ns),
                 text: &line.text,
             };
-            return self.give(record, on_record);
+            return self.text(&text, when, on_record);
         }
-        match self.joiner.add(start, line) {
-            Some(joined) => self.joined(&joined, when, on_record),
-            None => Ok(()),
-        }
-    }
-
-    fn joined<E>(
-        &mut self,
-        joined: &Joined,
-        when: When,
-        on_record: &mut impl FnMut(Record<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        if joined.cut_bytes > 0 {
-            self.tally.cut_lines += 1;
-            self.tally.cut_bytes += joined.cut_bytes;
-        }
-        let record = Record {
+        let Some(joined) = self.joiner.add(start, line) else {
+            return Ok(());
+        };
+        self.tally_cut(joined.cut_bytes);
+        let text = ProgramLine {
             output: Some(joined.output),
-            time_ns: self.checked(joined.time_ns, when),
-            level: self.content_level(&joined.text, when),
+            start: joined.start,
+            time_ns: Some(joined.time_ns),
             text: &joined.text,
         };
-        self.give(record, on_record)
+        self.text(&text, when, on_record)
     }
 
-    /// The time of an envelope, unless it lies in the future.
-    fn checked(&mut self, time_ns: i64, when: When) -> i64 {
-        if is_possible(time_ns, when) {
-            self.timed = Some((time_ns, when.now_ns));
-            time_ns
-        } else {
-            self.time_without_own(when)
-        }
-    }
-
-    /// The level of a line whose time is known.
-    fn content_level(&mut self, text: &[u8], when: When) -> Level {
-        let mut context = Context {
-            zone: &mut self.zone,
-            newest_ns: when.written_ns,
-        };
-        match structured(text, &mut context) {
-            Some((_, fields)) => fields.level.unwrap_or_default(),
-            None => level_detect::detect(text),
-        }
-    }
-
-    /// A line without envelope: its time and level are in the text.
+    /// A whole line of the program: part of the record before it, or the beginning of one.
     fn text<E>(
         &mut self,
-        text: &[u8],
+        line: &ProgramLine<'_>,
         when: When,
         on_record: &mut impl FnMut(Record<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut context = Context {
-            zone: &mut self.zone,
-            newest_ns: when.written_ns,
-        };
-        let (name, time_ns, level) = if let Some((name, fields)) = structured(text, &mut context) {
-            let time_ns = fields
-                .time_ns
-                .or_else(|| Some(time_detect::detect(text, &mut context)?.time_ns));
-            (name, time_ns, fields.level)
-        } else {
-            let stamp = time_detect::detect(text, &mut context);
-            ("text", stamp.map(|stamp| stamp.time_ns), None)
-        };
-        if !matches!(self.format, Format::Cri | Format::Docker) {
-            self.format_name = name;
+        let built_in = matches!(*self.multiline, Mode::BuiltIn);
+        // Fast path: a JSON object is a record by itself.
+        let whole = matches!(*self.multiline, Mode::Off)
+            || (built_in && line.text.first() == Some(&b'{') && line.text.last() == Some(&b'}'));
+        if !whole {
+            let content = &mut self.content;
+            let fate = self.held[slot(line.output)].offer(
+                &self.multiline,
+                line.text,
+                line.time_ns,
+                when.elapsed,
+                &mut |text| content.begins_with_time(text, when),
+            );
+            if fate == Fate::Joined {
+                return Ok(());
+            }
         }
-        let time_ns = match time_ns {
-            Some(time_ns) => self.checked(time_ns, when),
-            // A JSON object is a line of its own, not the rest of the line before.
-            None if name == "json" => self.time_of_file(when),
-            None => self.time_without_own(when),
+        self.release(line.output, on_record)?;
+        let content = match line.time_ns {
+            Some(time_ns) => self.content.enveloped(line.text, time_ns, when),
+            None => self.content.bare(line.text, when),
         };
-        let level = level.unwrap_or_else(|| match name {
-            "json" => Level::Unknown,
-            _ => level_detect::detect(text),
-        });
-        let output = matches!(self.format, Format::Cri | Format::Docker).then_some(Output::Stdout);
-        self.give(
-            Record {
-                output,
-                time_ns,
-                level,
-                text,
-            },
-            on_record,
-        )
+        if !self.has_outputs() {
+            self.format_name = content.form.as_str();
+        }
+        if whole {
+            return self.give(line.output, content.free(line.text), on_record);
+        }
+        let head = Head {
+            start: line.start,
+            time_ns: content.time_ns,
+            level: content.level,
+            timed: content.timed,
+            text: line.text,
+        };
+        self.held[slot(line.output)].hold(&self.multiline, &head, when.elapsed);
+        Ok(())
     }
 
-    fn time_without_own(&mut self, when: When) -> i64 {
-        if let Some((time_ns, read_ns)) = self.timed
-            && when.now_ns.saturating_sub(read_ns) <= CONTINUES_NS
-        {
-            return time_ns;
-        }
-        self.time_of_file(when)
-    }
-
-    /// When the file was last written to, never going back.
-    fn time_of_file(&mut self, when: When) -> i64 {
-        self.untimed_ns = self.untimed_ns.max(when.written_ns.min(when.now_ns));
-        self.untimed_ns
+    /// Sets an output's record free.
+    fn release<E>(
+        &mut self,
+        output: Option<Output>,
+        on_record: &mut impl FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let last_ns = &mut self.last_ns;
+        self.held[slot(output)].release(&mut |free: Free<'_>| {
+            *last_ns = free.time_ns;
+            on_record(record(output, free))
+        })
     }
 
     fn give<E>(
         &mut self,
-        record: Record<'_>,
+        output: Option<Output>,
+        free: Free<'_>,
         on_record: &mut impl FnMut(Record<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.tally.lines += 1;
-        self.last_ns = record.time_ns;
-        on_record(record)
+        self.last_ns = free.time_ns;
+        on_record(record(output, free))
+    }
+
+    fn tally_cut(&mut self, cut_bytes: u64) {
+        if cut_bytes > 0 {
+            self.tally.cut_lines += 1;
+            self.tally.cut_bytes += cut_bytes;
+        }
     }
 }
 
-/// The fields of a line, and the word for its form.
-pub(crate) fn structured(
-    text: &[u8],
-    context: &mut Context<'_>,
-) -> Option<(&'static str, crate::formats::Fields)> {
-    if text.first() == Some(&b'{') {
-        return Some(("json", json::fields(text, context)?));
-    }
-    Some(("logfmt", logfmt::fields(text, context)?))
+/// Every output that a record can have.
+const OUTPUTS: [Option<Output>; 3] = [None, Some(Output::Stdout), Some(Output::Stderr)];
+
+/// An output's place among what is kept for each.
+fn slot(output: Option<Output>) -> usize {
+    output.map_or(0, |output| 1 + output as usize)
 }
 
-fn is_possible(time_ns: i64, when: When) -> bool {
-    time_ns <= when.now_ns.saturating_add(DAY_S * SECOND_NS)
+fn record(output: Option<Output>, free: Free<'_>) -> Record<'_> {
+    Record {
+        output,
+        time_ns: free.time_ns,
+        level: free.level,
+        text: free.text,
+    }
+}
+
+impl Content {
+    fn free(self, text: &[u8]) -> Free<'_> {
+        Free {
+            time_ns: self.time_ns,
+            level: self.level,
+            text,
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const NOW: i64 = 1_800_000_000 * SECOND_NS;
-
-    fn decoder() -> Decoder {
-        Decoder::new(1024, TimeZone::UTC)
-    }
-
-    fn when(now_ns: i64) -> When {
-        When {
-            now_ns,
-            written_ns: now_ns,
-        }
-    }
-
-    /// Reads lines, as places and texts, and returns (output, time, level, text) of each record.
-    fn read(
-        decoder: &mut Decoder,
-        when: When,
-        lines: &[(u64, &str)],
-    ) -> Vec<(Option<Output>, i64, Level, String)> {
-        let mut records = Vec::new();
-        for (start, text) in lines {
-            let line = Line {
-                start: *start,
-                text: text.as_bytes(),
-                cut_bytes: 0,
-            };
-            let Ok(()) = decoder.line(&line, when, &mut |record: Record<'_>| {
-                let text = String::from_utf8_lossy(record.text).into_owned();
-                records.push((record.output, record.time_ns, record.level, text));
-                Ok::<_, Infallible>(())
-            });
-        }
-        records
-    }
-
-    #[test]
-    fn takes_envelopes_off() {
-        let mut cri = decoder();
-        let records = read(
-            &mut cri,
-            when(NOW),
-            &[
-                (0, "2026-03-01T10:00:00Z stdout F INFO started"),
-                (
-                    50,
-                    "2026-03-01T10:00:01Z stderr F {\"level\":\"error\",\"msg\":\"x\"}",
-                ),
-                (99, "not in the format"),
-            ],
-        );
-        let start = 1_772_359_200 * SECOND_NS;
-        let json = r#"{"level":"error","msg":"x"}"#.to_owned();
-        let (out, err) = (Some(Output::Stdout), Some(Output::Stderr));
-        assert_eq!(
-            records,
-            [
-                (out, start, Level::Info, "INFO started".to_owned()),
-                (err, start + SECOND_NS, Level::Error, json),
-                (
-                    out,
-                    start + SECOND_NS,
-                    Level::Unknown,
-                    "not in the format".to_owned()
-                ),
-            ]
-        );
-        assert_eq!(cri.format_name(), "cri");
-        assert_eq!(cri.take_tally().malformed, 1);
-    }
-
-    #[test]
-    fn a_line_without_time_belongs_to_the_one_before_or_gets_the_files_time() {
-        let mut text = decoder();
-        let records = read(
-            &mut text,
-            When {
-                now_ns: NOW,
-                written_ns: NOW - 5,
-            },
-            &[
-                (0, "first"),
-                (6, "2026-03-01T10:00:00Z ERROR boom"),
-                (40, "\tat a.B"),
-                (50, r#"{"msg":"next"}"#),
-            ],
-        );
-        let times: Vec<i64> = records.iter().map(|record| record.1).collect();
-        let boom = 1_772_359_200 * SECOND_NS;
-        assert_eq!(
-            times,
-            [NOW - 5, boom, boom, NOW - 5],
-            "an object stands alone"
-        );
-        let later = read(&mut text, when(NOW + 60 * SECOND_NS), &[(60, "much later")]);
-        assert_eq!(later[0].1, NOW + 60 * SECOND_NS);
-        let earlier = read(
-            &mut text,
-            when(NOW + 50 * SECOND_NS),
-            &[(80, "clock set back")],
-        );
-        assert_eq!(earlier[0].1, NOW + 60 * SECOND_NS, "never backwards");
-    }
-
-    #[test]
-    fn times_in_the_future_are_mistakes() {
-        let records = read(&mut decoder(), when(NOW), &[(0, "2126-03-01T10:00:00Z x")]);
-        assert_eq!(records[0].1, NOW);
-    }
-
-    #[test]
-    fn reading_again_takes_only_the_parts_of_pending_lines() {
-        let lines: [(u64, &str); 4] = [
-            (0, "2026-03-01T10:00:00Z stdout P aaa"),
-            (40, "2026-03-01T10:00:01Z stderr F err"),
-            (80, "2026-03-01T10:00:02Z stdout P bbb"),
-            (120, "2026-03-01T10:00:03Z stdout F ccc"),
-        ];
-        let mut first = decoder();
-        let stored = read(&mut first, when(NOW), &lines[..3]);
-        assert_eq!(stored.len(), 1);
-        assert_eq!(first.pending(), [Some(0), None]);
-
-        let mut second = decoder();
-        second.resume(120, first.pending());
-        assert_eq!(second.pending(), [Some(0), None]);
-        let rest = read(&mut second, when(NOW), &lines);
-        assert_eq!(rest.len(), 1);
-        assert_eq!(rest[0].3, "aaabbbccc");
-        assert_eq!(second.pending(), [None, None]);
-    }
-
-    proptest! {
-        #[test]
-        fn never_panics(lines in proptest::collection::vec(
-            proptest::collection::vec(any::<u8>(), 0..60), 0..10)) {
-            let mut decoder = decoder();
-            for (start, text) in lines.iter().enumerate() {
-                let line = Line { start: start as u64, text, cut_bytes: 0 };
-                let Ok(()) = decoder.line(&line, when(NOW), &mut |_| Ok::<_, Infallible>(()));
-            }
-        }
-    }
-}
+mod tests;

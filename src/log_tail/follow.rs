@@ -19,19 +19,23 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use model::{Checkpoint, Labels, LogSourceState};
 use tracing::info;
 
 use crate::checkpoint::{self, State};
-use crate::config::Config;
-use crate::decode::{Decoder, Record, When};
+use crate::content::When;
+use crate::decode::{Decoder, Record};
 use crate::disk::{modified_ns, open_file, read_fully, read_head};
+use crate::files::Now;
 use crate::identity::{HEAD_BYTES_MAX, Head, Inode};
 use crate::lines::{Line, Splitter};
 use crate::metrics::Metrics;
 use crate::outlet::{Outlet, SOURCE_PREFIX, Stopped};
 use crate::probe;
+use crate::reading::Reading;
 use crate::status::Status;
 use crate::streams::Streams;
 
@@ -68,8 +72,16 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) metrics: &'a Metrics,
     /// Room for a chunk.
     pub(crate) buffer: &'a mut Vec<u8>,
-    /// Nanoseconds since 1970-01-01 UTC.
-    pub(crate) now_ns: i64,
+    pub(crate) now: Now,
+}
+
+/// What is set for a file by its path and the configuration.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(crate) labels: Labels,
+    pub(crate) reading: Reading,
+    pub(crate) line_bytes_max: usize,
+    pub(crate) zone: TimeZone,
 }
 
 /// A file that is followed.
@@ -98,6 +110,8 @@ pub(crate) struct Follow {
     tell: bool,
     /// When the file was last written as of the last turn or look, nanoseconds.
     written_ns: i64,
+    /// Time of the last record handed over of this file or one before it, as in its checkpoint.
+    last_ns: i64,
     /// Whether all that was there at the last turn has been read.
     pub(crate) at_end: bool,
     pub(crate) status: Arc<Status>,
@@ -105,13 +119,13 @@ pub(crate) struct Follow {
 
 impl Follow {
     /// A file that nobody has read before; `state` says where it is and where to begin.
-    pub(crate) fn new(state: State, labels: Labels, now_ns: i64, config: &Config) -> Self {
+    pub(crate) fn new(state: State, setting: Setting) -> Self {
         let (inode, offset) = (state.inode, state.offset);
         let source = format!(
-            "{SOURCE_PREFIX}{:x}-{:x}-{now_ns:x}",
-            inode.device, inode.number
+            "{SOURCE_PREFIX}{:x}-{:x}-{:x}",
+            inode.device, inode.number, state.told_ns
         );
-        let mut follow = Self::resumed(source, state, labels, config);
+        let mut follow = Self::resumed(source, state, setting);
         follow.probed = false;
         follow.told = None;
         follow.tell = offset > 0;
@@ -119,9 +133,15 @@ impl Follow {
     }
 
     /// A file that an earlier process read up to `state`.
-    pub(crate) fn resumed(source: String, state: State, labels: Labels, config: &Config) -> Self {
-        let mut decoder = Decoder::new(config.line_bytes_max, config.zone.clone());
-        decoder.resume(state.offset, state.pending);
+    pub(crate) fn resumed(source: String, state: State, setting: Setting) -> Self {
+        let Setting {
+            labels,
+            reading,
+            line_bytes_max,
+            zone,
+        } = setting;
+        let mut decoder = Decoder::new(line_bytes_max, zone, &reading);
+        decoder.resume(state.offset, state.pending, &state.format);
         let renamed = state.path != state.origin;
         Self {
             source,
@@ -134,7 +154,7 @@ impl Follow {
             head: state.head,
             head_before: Head::default(),
             file: None,
-            splitter: Splitter::new(state.resume_at(), config.line_bytes_max),
+            splitter: Splitter::new(state.resume_at(), line_bytes_max),
             decoder,
             status: Arc::new(Status::new(
                 state.path.to_string_lossy().into_owned(),
@@ -147,6 +167,7 @@ impl Follow {
             tell: false,
             written_ns: 0,
             at_end: false,
+            last_ns: state.last_ns,
             path: state.path,
             origin: state.origin,
         }
@@ -195,7 +216,8 @@ impl Follow {
         if self.refused.is_some() {
             return;
         }
-        let read = self.position().0;
+        // A line that is not ended and a record that may go on are read, though not handed over.
+        let read = self.splitter.next();
         self.status
             .lag_bytes
             .store(size.saturating_sub(read), Relaxed);
@@ -274,7 +296,12 @@ impl Follow {
             None => self.restart(around),
         };
         self.at_end = head.is_some() && upto >= metadata.len();
-        self.tell_position_to(around.outlet, around.now_ns);
+        // The file that has its name now comes next, and must not overtake what is held back.
+        let taken = match taken {
+            Ok(()) if self.at_end && self.place != Place::Named => self.give_held(around),
+            taken => taken,
+        };
+        self.tell_position_to(around.outlet, around.now.wall_ns);
         self.note(read, metadata.len(), around.metrics);
         let end = if self.at_end {
             TurnEnd::AtEnd
@@ -284,10 +311,39 @@ impl Follow {
         Ok(taken.map(|()| end))
     }
 
+    /// When something that is held back must be handed over even if nothing is written.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        // While there is more to read, the line that decides may be in it.
+        self.decoder.due().filter(|_| self.at_end)
+    }
+
+    /// Hands over what is due by now.
+    pub(crate) fn give_due(&mut self, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
+        self.give_until(around.now.elapsed, around)?;
+        self.tell_position_to(around.outlet, around.now.wall_ns);
+        self.status
+            .last_line_ns
+            .store(self.decoder.last_ns(), Relaxed);
+        Ok(())
+    }
+
+    /// Hands over the records that are held back, but no unfinished line.
+    fn give_held(&mut self, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
+        self.give_until(Duration::MAX, around)
+    }
+
+    fn give_until(&mut self, due: Duration, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
+        let Self {
+            decoder, streams, ..
+        } = self;
+        let outlet = &mut *around.outlet;
+        decoder.give_due(due, &mut |record: Record<'_>| streams.give(record, outlet))
+    }
+
     /// Hands over what no line break ends, since none will come.
     pub(crate) fn finish(&mut self, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
         self.give_rest(around)?;
-        self.tell_position_to(around.outlet, around.now_ns);
+        self.tell_position_to(around.outlet, around.now.wall_ns);
         self.note(0, 0, around.metrics);
         Ok(())
     }
@@ -321,7 +377,7 @@ impl Follow {
 
     /// Cuts the chunk into lines and hands them over.
     fn take(&mut self, read: usize, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
-        let when = self.when(around.now_ns);
+        let when = self.when(around.now);
         let Self {
             splitter,
             decoder,
@@ -339,7 +395,7 @@ impl Follow {
 
     /// Hands over the unfinished line and the unfinished record.
     fn give_rest(&mut self, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
-        let when = self.when(around.now_ns);
+        let when = self.when(around.now);
         let Self {
             splitter,
             decoder,
@@ -365,17 +421,17 @@ impl Follow {
         Ok(())
     }
 
-    fn when(&self, now_ns: i64) -> When {
+    fn when(&self, now: Now) -> When {
         When {
-            now_ns,
+            now_ns: now.wall_ns,
             written_ns: self.written_ns,
+            elapsed: now.elapsed,
         }
     }
 
-    /// Everything before it was handed over, except the parts of pending lines.
+    /// Everything before it was handed over, except what is pending.
     fn position(&self) -> (u64, [Option<u64>; 2]) {
-        let offset = self.splitter.start().max(self.decoder.replay_until());
-        (offset, self.decoder.pending())
+        self.decoder.position(self.splitter.start())
     }
 
     fn tell_position_to(&mut self, outlet: &mut Outlet, now_ns: i64) {
@@ -398,6 +454,9 @@ impl Follow {
                 offset,
                 pending,
                 told_ns: now_ns,
+                last_ns: self.last_ns.max(self.decoder.last_ns()),
+                behind: self.status.lag_bytes.load(Relaxed),
+                format: self.decoder.format_name().to_owned(),
             })),
         });
     }

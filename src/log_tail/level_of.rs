@@ -1,25 +1,13 @@
 //! The level of a line that came without a file: what the network inputs ask of this room.
 
-use jiff::tz::TimeZone;
 use model::Level;
 
-use crate::civil::Zone;
-use crate::decode::structured;
-use crate::level_detect;
-use crate::time_detect::Context;
+use crate::content;
 
 /// The level that a line gives by itself, found as in a followed file: by a field of JSON or
-/// logfmt, else by the words of the text.
+/// logfmt, the status of an access log, else by the words of the text.
 pub fn level_of(line: &[u8]) -> Level {
-    let mut zone = Zone::new(TimeZone::UTC);
-    let mut context = Context {
-        zone: &mut zone,
-        newest_ns: i64::MAX,
-    };
-    match structured(line, &mut context) {
-        Some((_, fields)) => fields.level.unwrap_or_default(),
-        None => level_detect::detect(line),
-    }
+    content::level_of(line)
 }
 
 #[cfg(test)]

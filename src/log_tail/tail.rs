@@ -24,6 +24,7 @@ use crate::files::{Files, Now, Statuses};
 use crate::find::{Finder, SourceKind};
 use crate::metrics::Metrics;
 use crate::outlet::{Outlet, Positions, Stopped};
+use crate::reading::Readings;
 use crate::watch::{Inbox, Watch};
 
 /// How soon a wait notices that the program stops.
@@ -79,6 +80,7 @@ impl LogTail {
     /// A pattern that does not parse, a number out of range.
     pub fn new(config: Config, sink: Arc<dyn LogSink>, metrics: Metrics) -> Result<Self, Error> {
         config.check()?;
+        Readings::new(&config)?;
         let mut finder = Finder::new(&config)?;
         let found = finder.find();
         let summary = Summary {
@@ -126,8 +128,12 @@ impl LogTail {
             cancel.clone(),
             Arc::clone(&self.positions),
         );
-        let finder = match Finder::new(&self.config) {
-            Ok(finder) => finder,
+        let parsed = Finder::new(&self.config).and_then(|finder| {
+            let readings = Readings::new(&self.config)?;
+            Ok((finder, readings))
+        });
+        let (finder, readings) = match parsed {
+            Ok(parsed) => parsed,
             Err(error) => {
                 warn!(%error, "cannot look for log files");
                 return Err(Stopped);
@@ -136,6 +142,7 @@ impl LogTail {
         let mut files = Files::new(
             self.config.clone(),
             finder,
+            readings,
             outlet,
             self.metrics.clone(),
             Arc::clone(&self.statuses),
@@ -175,7 +182,10 @@ impl LogTail {
             }
             let more = files.round(now(started.elapsed()))?;
             if !more {
-                inbox.wait(looks.until_next(started.elapsed()).min(CANCEL_STEP));
+                let elapsed = started.elapsed();
+                let due = files.next_due().map(|due| due.saturating_sub(elapsed));
+                let pause = looks.until_next(elapsed).min(CANCEL_STEP);
+                inbox.wait(pause.min(due.unwrap_or(pause)));
                 std::thread::sleep(GATHER);
             }
         }

@@ -40,16 +40,10 @@ pub(crate) struct Stamp {
 
 /// Finds a line's own time.
 pub(crate) fn detect(line: &[u8], context: &mut Context<'_>) -> Option<Stamp> {
-    let mut at = 0;
-    if line.first() == Some(&b'<') {
-        at = after_priority(line).unwrap_or(0);
-    }
-    while matches!(line.get(at), Some(b'[' | b'(' | b' ' | b'"')) && at < SEARCH_BYTES_MAX {
-        at += 1;
-    }
-    if let Some(stamp) = at_start(line, at, context) {
+    if let Some(stamp) = leading(line, context) {
         return Some(stamp);
     }
+    let at = lead(line);
     // Slow path: somewhere in the first bytes, at the beginning of a number or a month's name.
     for place in (at + 1)..line.len().min(SEARCH_BYTES_MAX) {
         let before = line[place - 1];
@@ -72,6 +66,23 @@ pub(crate) fn detect(line: &[u8], context: &mut Context<'_>) -> Option<Stamp> {
         }
     }
     None
+}
+
+/// Finds the time with which a line begins.
+pub(crate) fn leading(line: &[u8], context: &mut Context<'_>) -> Option<Stamp> {
+    at_start(line, lead(line), context)
+}
+
+/// The place behind what may stand before a leading time.
+fn lead(line: &[u8]) -> usize {
+    let mut at = 0;
+    if line.first() == Some(&b'<') {
+        at = after_priority(line).unwrap_or(0);
+    }
+    while matches!(line.get(at), Some(b'[' | b'(' | b' ' | b'"')) && at < SEARCH_BYTES_MAX {
+        at += 1;
+    }
+    at
 }
 
 /// Reads a text that is nothing but a time: the value of a field, or a container log's stamp.

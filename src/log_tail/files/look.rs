@@ -21,12 +21,21 @@ use super::{Files, Key, Now};
 use crate::checkpoint::State;
 use crate::config::Start;
 use crate::disk::{last_line_end, read_head};
-use crate::find::{FILES_MAX, Found, origin};
+use crate::find::{FILES_MAX, Found};
 use crate::follow::{Follow, Place};
 use crate::identity::{Head, Inode};
 use crate::outlet::Stopped;
 use crate::restore::{Restored, Restoring};
 use crate::siblings::Siblings;
+
+/// What kind of look found a new file.
+#[derive(Debug, Clone, Copy)]
+struct Looks {
+    /// It is the first of this process.
+    first_look: bool,
+    /// It is the first ever, and files that are there already are read from their end.
+    at_end: bool,
+}
 
 /// What a found path leads to.
 struct Seen {
@@ -75,13 +84,16 @@ impl Files {
             .filter(|(inode, _)| !self.by_inode.contains_key(inode))
             .collect();
         new.sort_by(|a, b| a.1.path.cmp(&b.1.path));
-        let at_end = first_look && first_ever && self.config.start == Start::End;
+        let looks = Looks {
+            first_look,
+            at_end: first_look && first_ever && self.config.start == Start::End,
+        };
         let mut siblings = Siblings::default();
         for (inode, seen) in new {
-            if !at_end {
+            if !looks.at_end {
                 self.begin_siblings(&seen.path, &mut siblings, now);
             }
-            self.begin(inode, seen, at_end, now);
+            self.begin(inode, seen, looks, now);
         }
         self.outlet.flush()?;
         self.metrics.files.set(self.entries.len() as i64);
@@ -164,8 +176,8 @@ impl Files {
         // Found under a name that a pattern matches: its labels still come from its first name.
         state.path = path;
         state.inode = inode;
-        let labels = origin::labels(&state.origin, self.config.host.as_deref());
-        let follow = Follow::resumed(source, state, labels, &self.config);
+        let setting = self.setting(&state.origin);
+        let follow = Follow::resumed(source, state, setting);
         self.insert(follow, None, now);
     }
 
@@ -266,18 +278,9 @@ impl Files {
             }
             info!(path = %sibling.path.display(), "found a rotated log file that was not read, reading it first");
             known.push(Head::of(&sibling.start));
-            let state = State {
-                inode: sibling.inode,
-                head: Head::default(),
-                path: sibling.path,
-                origin: path.to_owned(),
-                offset: 0,
-                pending: [None, None],
-                told_ns: now.wall_ns,
-            };
-            let labels = origin::labels(path, self.config.host.as_deref());
+            let state = State::at(0, sibling.inode, sibling.path, path.to_owned(), now.wall_ns);
             let before = self.last_renamed_from(path);
-            let follow = Follow::new(state, labels, now.wall_ns, &self.config);
+            let follow = Follow::new(state, self.setting(path));
             self.insert(follow, before, now);
         }
     }
@@ -293,7 +296,8 @@ impl Files {
     }
 
     /// Step 3: a file that nobody has read.
-    fn begin(&mut self, inode: Inode, seen: Seen, at_end: bool, now: Now) {
+    fn begin(&mut self, inode: Inode, seen: Seen, looks: Looks, now: Now) {
+        let Looks { first_look, at_end } = looks;
         if self.entries.len() >= FILES_MAX {
             self.metrics.files_bound_reached.inc();
             if !std::mem::replace(&mut self.said.too_many_files, true) {
@@ -301,24 +305,22 @@ impl Files {
             }
             return;
         }
+        let setting = self.setting(&seen.path);
+        // A rule for the file says more than the setting for all, and counts at each start.
+        let at_end = match setting.reading.start {
+            Start::End if setting.reading.start_named => first_look,
+            Start::End => at_end,
+            Start::Beginning => false,
+        };
         let offset = if at_end {
             last_line_end(&seen.path).unwrap_or(seen.metadata.len())
         } else {
             0
         };
-        let labels = origin::labels(&seen.path, self.config.host.as_deref());
         let before = self.last_renamed_from(&seen.path);
         let path = seen.path.clone();
-        let state = State {
-            inode,
-            head: Head::default(),
-            origin: path.clone(),
-            path: seen.path,
-            offset,
-            pending: [None, None],
-            told_ns: now.wall_ns,
-        };
-        let mut follow = Follow::new(state, labels, now.wall_ns, &self.config);
+        let state = State::at(offset, inode, seen.path, path.clone(), now.wall_ns);
+        let mut follow = Follow::new(state, setting);
         if at_end {
             follow.tell_position();
         }

@@ -14,11 +14,12 @@ use std::time::Duration;
 use parking_lot::RwLock;
 
 use crate::config::Config;
-use crate::find::Finder;
-use crate::follow::Follow;
+use crate::find::{Finder, origin};
+use crate::follow::{Follow, Setting};
 use crate::identity::{Head, Inode};
 use crate::metrics::Metrics;
 use crate::outlet::{Outlet, Stopped};
+use crate::reading::Readings;
 use crate::restore::Restoring;
 use crate::siblings::COMMIT_DELAY_MAX_NS;
 use crate::status::Status;
@@ -67,6 +68,9 @@ pub(crate) struct Files {
     /// Open files, longest open first; may name some that are closed by now.
     open: VecDeque<Key>,
     n_open: usize,
+    /// Files with a record that is held back, with when it is due.
+    holding: HashMap<Key, Duration>,
+    readings: Readings,
     restoring: Option<Restoring>,
     /// Heads of files whose checkpoints fitted nothing, by first name: copies of them are known.
     heads_gone: HashMap<PathBuf, Vec<Head>>,
@@ -90,6 +94,7 @@ impl Files {
     pub(crate) fn new(
         config: Config,
         finder: Finder,
+        readings: Readings,
         mut outlet: Outlet,
         metrics: Metrics,
         statuses: Statuses,
@@ -111,6 +116,8 @@ impl Files {
             queue: VecDeque::new(),
             open: VecDeque::new(),
             n_open: 0,
+            holding: HashMap::new(),
+            readings,
             restoring: Some(restoring),
             heads_gone: HashMap::new(),
             unread_since_ns: told_ns.saturating_sub(COMMIT_DELAY_MAX_NS),
@@ -140,6 +147,16 @@ impl Files {
             self.enqueue(key);
         }
         true
+    }
+
+    /// What is set for a file that was found first at `origin`.
+    fn setting(&self, origin: &Path) -> Setting {
+        Setting {
+            labels: origin::labels(origin, self.config.host.as_deref()),
+            reading: self.readings.of(origin),
+            line_bytes_max: self.config.line_bytes_max,
+            zone: self.config.zone.clone(),
+        }
     }
 
     fn insert(&mut self, follow: Follow, after: Option<Key>, now: Now) {
@@ -178,6 +195,7 @@ impl Files {
         if entry.follow.is_open() {
             self.count_open(key, true, false);
         }
+        self.holding.remove(&key);
         entry.follow.forget(&mut self.outlet);
         if self.by_inode.get(&entry.follow.inode) == Some(&key) {
             self.by_inode.remove(&entry.follow.inode);

@@ -38,8 +38,46 @@ impl Files {
             more |= self.turn(key, now)?;
             self.outlet.flush_if_large()?;
         }
+        self.give_due(now)?;
         self.outlet.flush()?;
         Ok(more)
+    }
+
+    /// When something that is held back must be handed over although nothing is written.
+    pub(crate) fn next_due(&self) -> Option<Duration> {
+        self.holding.values().copied().min()
+    }
+
+    /// Hands over the records that have waited long enough for another line.
+    fn give_due(&mut self, now: Now) -> Result<(), Stopped> {
+        let due: Vec<Key> = (self.holding.iter())
+            .filter(|(_, due)| **due <= now.elapsed)
+            .map(|(key, _)| *key)
+            .collect();
+        for key in due {
+            let Some(entry) = self.entries.get_mut(&key) else {
+                self.holding.remove(&key);
+                continue;
+            };
+            let mut around = Surroundings {
+                outlet: &mut self.outlet,
+                metrics: &self.metrics,
+                buffer: &mut self.buffer,
+                now,
+            };
+            entry.follow.give_due(&mut around)?;
+            let due = entry.follow.due();
+            self.note_due(key, due);
+            self.outlet.flush_if_large()?;
+        }
+        Ok(())
+    }
+
+    fn note_due(&mut self, key: Key, due: Option<Duration>) {
+        match due {
+            Some(due) => self.holding.insert(key, due),
+            None => self.holding.remove(&key),
+        };
     }
 
     fn turn(&mut self, key: Key, now: Now) -> Result<bool, Stopped> {
@@ -54,7 +92,7 @@ impl Files {
             outlet: &mut self.outlet,
             metrics: &self.metrics,
             buffer: &mut self.buffer,
-            now_ns: now.wall_ns,
+            now,
         };
         let end = entry.follow.turn(&mut around)?;
         if entry.follow.bytes_read() > read_before {
@@ -77,6 +115,8 @@ impl Files {
             }
         }
         let is_open = entry.follow.is_open();
+        let due = entry.follow.due();
+        self.note_due(key, due);
         self.count_open(key, was_open, is_open);
         match end {
             TurnEnd::More => self.enqueue(key),

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use glob::Pattern;
 
 use crate::config::{Config, Error};
-pub(crate) use walk::FILES_MAX;
+pub(crate) use walk::{FILES_MAX, PATH_OPTIONS};
 use walk::{Walk, WalkPattern};
 
 /// Where the files that are followed come from.

@@ -16,7 +16,8 @@ pub(crate) const FILES_MAX: usize = 50_000;
 /// Folders under `/var/log` whose files other sources read, or that hold no text.
 const NO_TEXT_FOLDERS: &[&str] = &["pods", "containers", "journal"];
 
-const OPTIONS: MatchOptions = MatchOptions {
+/// How paths match globs: `*` stays inside a folder.
+pub(crate) const PATH_OPTIONS: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
     require_literal_leading_dot: false,
@@ -122,7 +123,7 @@ impl<'a> Walk<'a> {
             }
             [Step::Glob(glob), rest @ ..] => {
                 for (path, name) in self.list(folder) {
-                    if !glob.matches_with(&name, OPTIONS) {
+                    if !glob.matches_with(&name, PATH_OPTIONS) {
                         continue;
                     }
                     if rest.is_empty() {
@@ -165,7 +166,7 @@ impl<'a> Walk<'a> {
         let excluded = self
             .exclude
             .iter()
-            .any(|p| p.matches_path_with(&path, OPTIONS));
+            .any(|p| p.matches_path_with(&path, PATH_OPTIONS));
         let reason = if excluded {
             Some("excluded")
         } else {

@@ -3,6 +3,7 @@
 //! Envelopes (what a container runtime wraps around each line) are taken off; fields of JSON and
 //! logfmt are only looked at, for time and level.
 
+pub(crate) mod access;
 pub(crate) mod cri;
 pub(crate) mod docker;
 pub(crate) mod json;

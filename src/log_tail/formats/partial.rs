@@ -21,6 +21,8 @@ struct Pending {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Joined {
     pub(crate) output: Output,
+    /// Place of the first part in the file.
+    pub(crate) start: u64,
     pub(crate) time_ns: i64,
     pub(crate) text: Vec<u8>,
     pub(crate) cut_bytes: u64,
@@ -79,6 +81,7 @@ impl Joiner {
         }
         Some(Joined {
             output,
+            start: pending.start,
             time_ns: pending.time_ns,
             text: pending.text,
             cut_bytes: pending.cut_bytes,

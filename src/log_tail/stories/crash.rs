@@ -17,8 +17,10 @@ enum Event {
     Rotate { file: usize },
     /// The file is read and then truncated in place.
     CopyTruncate { file: usize },
-    /// The collector looks and reads.
+    /// The collector looks and reads, and nothing is held back.
     Step,
+    /// The collector looks and reads.
+    Glance,
     /// The store commits.
     Commit,
     /// The process is killed and started again.
@@ -36,7 +38,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (file.clone(), 0..30usize).prop_map(|(file, bytes)| Event::WritePart { file, bytes }),
         2 => file.clone().prop_map(|file| Event::Rotate { file }),
         1 => file.prop_map(|file| Event::CopyTruncate { file }),
-        5 => Just(Event::Step),
+        3 => Just(Event::Step),
+        3 => Just(Event::Glance),
         3 => Just(Event::Commit),
         2 => Just(Event::Kill),
         1 => Just(Event::Stop),
@@ -69,6 +72,18 @@ impl Writer {
         let n = self.written;
         self.written += 1;
         let text = format!("{} line {n}", self.name);
+        if n % 5 == 4 {
+            // A record of three lines, with one of the other output in between.
+            self.expected.push(format!("{text} aside"));
+            self.expected.push(format!("{text}\n\tat a\n\tat b"));
+            return format!(
+                "2026-03-01T10:00:00.{n:09}Z stdout F {text}\n\
+                 2026-03-01T10:00:00.{n:09}Z stdout F \tat a\n\
+                 2026-03-01T10:00:00.{n:09}Z stderr F {text} aside\n\
+                 2026-03-01T10:00:00.{n:09}Z stdout F \tat b\n"
+            )
+            .into_bytes();
+        }
         let line = if n % 2 == 1 {
             let (a, b) = text.split_at(6);
             format!(
@@ -134,6 +149,7 @@ fn play(events: Vec<Event>) {
                 }
             }
             Event::Step => world.step(),
+            Event::Glance => world.glance(),
             Event::Commit => world.sink.commit(),
             Event::Kill => world.stop(true),
             Event::Stop => world.stop(false),
@@ -155,7 +171,19 @@ fn play(events: Vec<Event>) {
             .iter()
             .filter(|text| text.starts_with(&writer.name))
             .collect();
-        assert_eq!(of_writer, writer.expected.iter().collect::<VecDeque<_>>());
+        // Each output keeps its order; between them a record may wait for its next line.
+        for aside in [false, true] {
+            let of_output = |texts: &VecDeque<&String>| -> Vec<String> {
+                (texts.iter())
+                    .filter(|text| text.ends_with("aside") == aside)
+                    .map(|text| (*text).clone())
+                    .collect()
+            };
+            assert_eq!(
+                of_output(&of_writer),
+                of_output(&writer.expected.iter().collect())
+            );
+        }
     }
 }
 

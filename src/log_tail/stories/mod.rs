@@ -22,7 +22,9 @@ use crate::config::Config;
 use crate::files::{Files, Now, Statuses};
 use crate::find::Finder;
 use crate::metrics::Metrics;
+use crate::multiline::TRACE_QUIET;
 use crate::outlet::Outlet;
+use crate::reading::Readings;
 
 /// A stored line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,8 +207,18 @@ impl World {
         }
     }
 
-    /// Looks, and reads all there is.
+    /// Looks and reads all there is, and waits until nothing is held back any more.
     pub(crate) fn step(&mut self) {
+        self.glance();
+        self.elapsed += TRACE_QUIET;
+        let now = self.now();
+        if let Some(files) = &mut self.files {
+            while files.round(now).expect("not stopped") {}
+        }
+    }
+
+    /// Looks and reads all there is. The last record of each file may be held back.
+    pub(crate) fn glance(&mut self) {
         let now = self.now();
         let files = match &mut self.files {
             Some(files) => files,
@@ -214,6 +226,7 @@ impl World {
                 Files::new(
                     self.config.clone(),
                     Finder::new(&self.config).expect("good patterns"),
+                    Readings::new(&self.config).expect("good rules"),
                     Outlet::new(
                         Arc::clone(&self.sink) as Arc<dyn LogSink>,
                         self.metrics.clone(),
