@@ -222,7 +222,9 @@ fn choices(headers: &HeaderMap) -> Vec<(String, String)> {
 
 /// The guard has checked it; here it is only shown, as part of commands to copy.
 fn host(headers: &HeaderMap) -> String {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     host.unwrap_or_default().to_owned()
 }
 

@@ -103,7 +103,8 @@ export class LogList {
   add(where: "start" | "end", items: Item[]): number {
     if (items.length === 0) return 0;
     this.items = where === "end" ? [...this.items, ...items] : [...items, ...this.items];
-    return this.changed(items, where === "end" ? "start" : "end");
+    // Also at the very top: whoever scrolls up goes on reading where these lines begin.
+    return this.changed(items, where === "end" ? "start" : "end", true);
   }
 
   /** Puts items where their times belong; what is over goes at the end. Returns how many went. */
@@ -125,12 +126,12 @@ export class LogList {
     this.changed(others, "end");
   }
 
-  private changed(added: Item[], trim: "start" | "end"): number {
+  private changed(added: Item[], trim: "start" | "end", always = false): number {
     for (const { key } of added) this.keys.add(key);
     const over = Math.max(this.items.length - KEPT_MAX, 0);
     const gone = this.items.splice(trim === "start" ? 0 : KEPT_MAX, over);
     for (const { key } of gone) this.keys.delete(key);
-    this.update();
+    this.keepPlace(() => this.place(), always);
     return over;
   }
 
@@ -253,11 +254,11 @@ export class LogList {
   }
 
   /** Runs a change and puts the topmost row that is seen back where it was. */
-  private keepPlace(change: () => void): void {
+  private keepPlace(change: () => void, always = false): void {
     const under = find("#top")?.getBoundingClientRect().bottom ?? 0;
     let anchor: Item | null = null;
     let before = 0;
-    if (this.root.getBoundingClientRect().top < under) {
+    if (always || this.root.getBoundingClientRect().top < under) {
       for (const item of this.items) {
         const element = this.drawn.get(item);
         if (!element) {

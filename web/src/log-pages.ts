@@ -78,6 +78,7 @@ export class Pages {
       this.say(`Cannot fetch newer lines: ${words(error)}.`);
     }
     this.busy.start = false;
+    this.list().update();
   }
 
   /** The newest lines anew. */

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use askama::Template;
-use axum::extract::State;
 use axum::Router;
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use log_query::{
@@ -171,21 +171,24 @@ async fn answered(
     // What is not shown is not asked for.
     let (lines, histogram, facets) = tokio::join!(
         async {
-            match with_lines {
-                true => found(services, search(LINES)).await,
-                false => Ok(Default::default()),
+            if with_lines {
+                found(services, search(LINES)).await
+            } else {
+                Ok(Default::default())
             }
         },
         async {
-            match with_chart {
-                true => histogram(services, search(LINES), step_ns).await.map(Some),
-                false => Ok(None),
+            if with_chart {
+                histogram(services, search(LINES), step_ns).await.map(Some)
+            } else {
+                Ok(None)
             }
         },
         async {
-            match with_facets {
-                true => facets(services, search(FACET_LINES_DEFAULT)).await,
-                false => Ok(Vec::new()),
+            if with_facets {
+                facets(services, search(FACET_LINES_DEFAULT)).await
+            } else {
+                Ok(Vec::new())
             }
         },
     );

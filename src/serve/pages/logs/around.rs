@@ -109,19 +109,40 @@ impl Around {
         };
         let line = match scopes.first() {
             Some(own) if labels.is_some() => {
-                let at = search(&own.q, Direction::Forward, cursor.time_ns, next_ns, usize::MAX, None);
+                let at = search(
+                    &own.q,
+                    Direction::Forward,
+                    cursor.time_ns,
+                    next_ns,
+                    usize::MAX,
+                    None,
+                );
                 this(logs, &at, cursor)?
             }
             _ => None,
         };
         let (mut before, more_before) = some(
             logs,
-            &search(&scope.q, Direction::Backward, i64::MIN, next_ns, wanted.before, Some(cursor)),
+            &search(
+                &scope.q,
+                Direction::Backward,
+                i64::MIN,
+                next_ns,
+                wanted.before,
+                Some(cursor),
+            ),
         )?;
         before.reverse();
         let (after, more_after) = some(
             logs,
-            &search(&scope.q, Direction::Forward, cursor.time_ns, i64::MAX, wanted.after, Some(cursor)),
+            &search(
+                &scope.q,
+                Direction::Forward,
+                cursor.time_ns,
+                i64::MAX,
+                wanted.after,
+                Some(cursor),
+            ),
         )?;
         Ok(Self {
             scopes,
@@ -194,7 +215,9 @@ fn scopes(labels: &Labels) -> Vec<Scope> {
     if all_of(&["pod"]) {
         add("pod", "Pod", terms(&["namespace", "pod"]));
     }
-    let named = WORKLOAD_LABELS.iter().find(|name| labels.get(name).is_some());
+    let named = WORKLOAD_LABELS
+        .iter()
+        .find(|name| labels.get(name).is_some());
     if let Some(name) = named {
         add("workload", "Workload", terms(&["namespace", name]));
     } else if let Some(workload) = labels.get("pod").and_then(workload) {
@@ -292,7 +315,8 @@ mod tests {
 
     #[test]
     fn pods_have_workloads() {
-        let check = |pod: &str, expected: Option<&str>| assert_eq!(workload(pod), expected, "{pod}");
+        let check =
+            |pod: &str, expected: Option<&str>| assert_eq!(workload(pod), expected, "{pod}");
         check("web-7d9c5b8f6c-x2k2z", Some("web"));
         check("my-web-7d9c5b8f6c-x2k2z", Some("my-web"));
         check("postgres-0", Some("postgres"));

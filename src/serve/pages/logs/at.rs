@@ -120,7 +120,13 @@ pub(super) async fn page(
 ) -> Response {
     let Some(place) = Place::parse(&time, &id) else {
         let sentence = "This address does not name a log line. Copy it again from the line.";
-        return shell::refuse(&services, visit, StatusCode::NOT_FOUND, "No such line", sentence);
+        return shell::refuse(
+            &services,
+            visit,
+            StatusCode::NOT_FOUND,
+            "No such line",
+            sentence,
+        );
     };
     let params = visit.params.clone();
     let scope = params.text("scope").to_owned();
@@ -135,7 +141,13 @@ pub(super) async fn page(
         .into_response(),
         Err(error) => {
             let sentence = format!("The lines around it cannot be read: {error}.");
-            shell::refuse(&services, visit, StatusCode::SERVICE_UNAVAILABLE, "Line", &sentence)
+            shell::refuse(
+                &services,
+                visit,
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Line",
+                &sentence,
+            )
         }
     }
 }
@@ -150,12 +162,22 @@ impl AtPage {
         let query = Query::parse(&q).unwrap_or_else(|_| Query::all());
         let marks = Marks::of(&query.filter);
         let time_ms = place.time_ns().div_euclid(1_000_000);
-        let all = || around.before.iter().chain(&around.line).chain(&around.after);
+        let all = || {
+            around
+                .before
+                .iter()
+                .chain(&around.line)
+                .chain(&around.after)
+        };
         let span_ns = all().last().map_or(0, |record| record.time_ns)
             - all().next().map_or(0, |record| record.time_ns);
         let long = span_ns / 1_000_000 > rows::CLOCK_ONLY_MS;
         let row = |record: &Record, open: bool| {
-            let id = if open { rows::id(record) } else { String::new() };
+            let id = if open {
+                rows::id(record)
+            } else {
+                String::new()
+            };
             Row::new(record, &shell.visit.zone, long, &marks, &id, &[])
         };
         let rows = |records: &[Record]| records.iter().map(|record| row(record, false)).collect();
@@ -196,7 +218,12 @@ impl AtPage {
 
     /// Where a field leads: to the search with or without its value.
     fn filtering(&self, name: &str, value: &str, sign: &str) -> String {
-        let pairs = [("q", self.q.as_str()), ("name", name), ("value", value), ("sign", sign)];
+        let pairs = [
+            ("q", self.q.as_str()),
+            ("name", name),
+            ("value", value),
+            ("sign", sign),
+        ];
         format!("/logs/filter{}", Params::default().with(&pairs))
     }
 }

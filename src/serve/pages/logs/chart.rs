@@ -3,10 +3,10 @@
 //! All measures are percentages, so that the drawing fits any width without a script; only the
 //! height in pixels is the style sheet's.
 
+use alert_rules::{AlertState, GroupSnapshot, RuleKind};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use log_query::{Bucket, field_term, with_term};
-use alert_rules::{AlertState, GroupSnapshot, RuleKind};
 use model::Level;
 
 use super::link;

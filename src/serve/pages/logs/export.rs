@@ -17,34 +17,26 @@ pub(super) struct Command {
     pub(super) text: String,
 }
 
+/// Lines of an answer of the API, at most.
+const LINES: &str = "100000";
+
 /// The downloads of a search. Times are absolute, so that a link copied now gives the same lines
 /// later.
 pub(super) fn ways(shell: &Shell, q: &str) -> Vec<Way> {
-    let href = |format: &str| {
-        let range = shell.range();
-        let utc = model::time::rfc3339_ms;
-        let query = Params::default().with(&[
-            ("q", q),
-            ("from", &utc(range.from_ms)),
-            ("to", &utc(range.to_ms)),
-            ("format", format),
-        ]);
-        format!("/api/v1/logs/export{query}")
-    };
-    vec![
-        Way {
-            title: "NDJSON",
-            note: "every line of this search as a JSON object",
-            href: href("ndjson"),
-            file: "yagura-logs.ndjson",
-        },
-        Way {
-            title: "Text",
-            note: "the lines as they were written",
-            href: href("raw"),
-            file: "yagura-logs.log",
-        },
-    ]
+    let range = shell.range();
+    let utc = model::time::rfc3339_ms;
+    let query = Params::default().with(&[
+        ("q", q),
+        ("from", &utc(range.from_ms)),
+        ("to", &utc(range.to_ms)),
+        ("limit", LINES),
+    ]);
+    vec![Way {
+        title: "NDJSON",
+        note: "the newest 100,000 lines, an object each",
+        href: format!("/api/v1/logs/query{query}"),
+        file: "yagura-logs.ndjson",
+    }]
 }
 
 /// The commands that give the same lines.
@@ -54,42 +46,21 @@ pub(super) fn commands(shell: &Shell, q: &str) -> Vec<Command> {
         "" => "localhost:9849",
         host => host,
     };
-    let mut curl = format!("curl -sG http://{host}/api/v1/logs/export");
-    let mut cli = "yagura logs".to_owned();
-    if !q.is_empty() {
-        curl.push_str(&format!(" --data-urlencode {}", quoted(&format!("q={q}"))));
-        cli.push_str(&format!(" {}", quoted(q)));
+    let mut curl = vec![format!("curl -sG http://{host}/api/v1/logs/query")];
+    let pairs = [
+        ("q", q),
+        ("from", &range.from),
+        ("to", &range.to),
+        ("limit", LINES),
+    ];
+    for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
+        curl.push("--data-urlencode".to_owned());
+        curl.push(quoted(&format!("{name}={value}")));
     }
-    for (name, value) in [("from", &range.from), ("to", &range.to)] {
-        curl.push_str(&format!(
-            " --data-urlencode {}",
-            quoted(&format!("{name}={value}"))
-        ));
-    }
-    match range.relative() {
-        Some(span) => cli.push_str(&format!(" --since {}", quoted(span))),
-        None => {
-            let utc = model::time::rfc3339_ms;
-            cli.push_str(&format!(
-                " --from {} --to {}",
-                utc(range.from_ms),
-                utc(range.to_ms)
-            ));
-        }
-    }
-    if host != "localhost:9849" {
-        cli.push_str(&format!(" --url http://{host}"));
-    }
-    vec![
-        Command {
-            title: "with curl",
-            text: curl,
-        },
-        Command {
-            title: "with Yagura's command",
-            text: cli,
-        },
-    ]
+    vec![Command {
+        title: "with curl",
+        text: curl.join(" "),
+    }]
 }
 
 /// A text as one word of a shell's command line.

@@ -153,9 +153,10 @@ pub(super) fn views(shell: &Shell, q: &str, facets: Vec<Facet>, pins: &Pins) -> 
             FieldView {
                 open: (i < OPEN_FIRST && distinct <= VALUES_OPEN_MAX)
                     || values.iter().any(|value| value.active || value.pinned),
-                distinct: match folded.is_empty() {
-                    true => String::new(),
-                    false => humanize::count(distinct),
+                distinct: if folded.is_empty() {
+                    String::new()
+                } else {
+                    humanize::count(distinct)
                 },
                 name: facet.name,
                 values,

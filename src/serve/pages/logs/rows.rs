@@ -97,7 +97,10 @@ impl Row {
             labels_text: record.labels.to_string(),
             message: marks.on(printable(shown)),
             more,
-            cells: columns.iter().map(|name| cell(record, &fields, name)).collect(),
+            cells: columns
+                .iter()
+                .map(|name| cell(record, &fields, name))
+                .collect(),
             pills: if columns.is_empty() {
                 pills(&fields)
             } else {
