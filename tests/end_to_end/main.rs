@@ -7,6 +7,7 @@ mod bad_input;
 mod configuration;
 mod crash;
 mod full_disk;
+mod log_counts;
 mod logs;
 mod metrics;
 mod rules;
