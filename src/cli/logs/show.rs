@@ -86,7 +86,7 @@ impl<W: Write> Show<W> {
         };
         let time = match line.time.parse::<Timestamp>() {
             Ok(time) => time
-                .to_zoned(self.zone.clone())
+                .to_zoned_datetime(self.zone.clone())
                 .strftime("%m-%d %H:%M:%S%.3f")
                 .to_string(),
             Err(_) => line.time.clone(),
