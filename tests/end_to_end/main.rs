@@ -4,6 +4,7 @@
 mod alerts;
 mod appliance;
 mod bad_input;
+mod cli;
 mod configuration;
 mod crash;
 mod full_disk;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::{Response, Url};
 use serde::Deserialize;
 
-use super::record::{Answer, Piece, Record};
+use super::record::{Answer, Piece, Record, Table};
 use super::show::Show;
 use super::{Output, copy};
 
@@ -175,6 +175,9 @@ impl Client {
             ],
         )?;
         let mut response = self.send(request, &question.query).await?;
+        if is_json(&response) {
+            return self.table(response).await.map(Answer::Table);
+        }
         let mut records = Vec::new();
         let mut lines = Lines::default();
         while let Some(line) = lines.next(self, &mut response).await? {
@@ -185,6 +188,18 @@ impl Client {
             }
         }
         Ok(Answer::Lines(records))
+    }
+
+    async fn table(&self, response: Response) -> Result<Table, Failure> {
+        #[derive(Deserialize)]
+        struct Envelope {
+            data: Table,
+        }
+        let body = response.bytes().await;
+        let body = body.map_err(|error| self.unreachable(&error))?;
+        let envelope: Envelope = serde_json::from_slice(&body)
+            .map_err(|error| Failure::Told(format!("cannot read the answer: {error}")))?;
+        Ok(envelope.data)
     }
 
     /// Streams every line of the time range to the output; whether there were any.
@@ -237,6 +252,12 @@ impl Client {
         let piece = piece.map_err(|error| self.unreachable(&error))?;
         Ok(piece.map(|bytes| bytes.to_vec()))
     }
+}
+
+/// A whole JSON answer, not lines of JSON.
+fn is_json(response: &Response) -> bool {
+    let kind = response.headers().get(reqwest::header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }
 
 /// Cuts an answer into lines as it comes.

@@ -149,9 +149,9 @@ impl<W: Write> Follower<'_, W> {
     async fn listen(&mut self, socket: &mut Socket) -> Result<(), Failure> {
         loop {
             // Pings are answered on the way.
-            let message = match tokio::time::timeout(SILENCE_MAX, socket.next()).await {
-                Ok(Some(Ok(message))) => message,
-                Ok(Some(Err(_)) | None) | Err(_) => return Ok(()),
+            let next = tokio::time::timeout(SILENCE_MAX, socket.next()).await;
+            let Ok(Some(Ok(message))) = next else {
+                return Ok(());
             };
             let Message::Text(text) = message else {
                 continue;

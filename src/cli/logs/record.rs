@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for Pairs {
 }
 
 /// Rows of named columns.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 pub(super) struct Table {
     pub(super) columns: Vec<String>,
     pub(super) rows: Vec<Vec<Value>>,

@@ -24,15 +24,19 @@ pub(super) struct Show<W: Write> {
     output: Output,
     color: bool,
     zone: TimeZone,
+    /// Times of other years show theirs.
+    year: i16,
     out: BufWriter<W>,
 }
 
 impl<W: Write> Show<W> {
     pub(super) fn new(output: Output, color: bool, out: W) -> Self {
+        let zone = TimeZone::system();
         Self {
             output,
             color,
-            zone: TimeZone::system(),
+            year: Timestamp::now().to_zoned_datetime(zone.clone()).year(),
+            zone,
             out: BufWriter::with_capacity(64 << 10, out),
         }
     }
@@ -85,10 +89,15 @@ impl<W: Write> Show<W> {
             }
         };
         let time = match line.time.parse::<Timestamp>() {
-            Ok(time) => time
-                .to_zoned_datetime(self.zone.clone())
-                .strftime("%m-%d %H:%M:%S%.3f")
-                .to_string(),
+            Ok(time) => {
+                let time = time.to_zoned_datetime(self.zone.clone());
+                let form = if time.year() == self.year {
+                    "%m-%d %H:%M:%S%.3f"
+                } else {
+                    "%Y-%m-%d %H:%M:%S%.3f"
+                };
+                time.strftime(form).to_string()
+            }
             Err(_) => line.time.clone(),
         };
         paint(&mut out, DIM, &time);
@@ -106,7 +115,7 @@ impl<W: Write> Show<W> {
         }
         out.push(' ');
         // Further lines of a record stand apart from the next record.
-        out.push_str(&safe(line.message.trim_end_matches('\n')).replace('\n', "\n    "));
+        out.push_str(&safe(line.message.trim_end_matches(['\r', '\n'])).replace('\n', "\n    "));
         // Without a message of its own the fields are read from the sentence itself.
         if line.text.is_some() {
             for (name, value) in &line.fields.0 {
@@ -221,7 +230,7 @@ mod tests {
         };
         let mut bytes = Vec::new();
         let mut show = Show::new(output, color, &mut bytes);
-        show.zone = TimeZone::UTC;
+        (show.zone, show.year) = (TimeZone::UTC, 2026);
         show.record(&record).expect("written");
         show.flush().expect("written");
         drop(show);

@@ -52,9 +52,10 @@ pub(super) fn aligned(table: &Table, color: bool) -> String {
             };
         }
         let text = text.trim_end();
-        let _ = match is_head && color {
-            true => writeln!(out, "\x1b[1m{text}\x1b[0m"),
-            false => writeln!(out, "{text}"),
+        let _ = if is_head && color {
+            writeln!(out, "\x1b[1m{text}\x1b[0m")
+        } else {
+            writeln!(out, "{text}")
         };
     };
     line(&names, true);
