@@ -20,7 +20,7 @@ pub mod time;
 pub use alert::Alert;
 pub use gap::{GAP_MARK, GapReason, LogGap, is_gap};
 pub use labels::{Label, Labels, LabelsBuilder, METRIC_NAME};
-pub use log::{Checkpoint, Level, LogBatch, LogLine, LogSink, StreamId};
+pub use log::{Checkpoint, Level, LineRules, LogBatch, LogLine, LogSink, StreamId};
 pub use matcher::{MatchOp, Matcher};
 pub use sample::{
     MetricKind, MetricMetadata, STALE_NAN_BITS, Sample, SampleSink, Scrape, SlotId, TargetId,
