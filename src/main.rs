@@ -5,7 +5,6 @@ mod budget;
 mod cli;
 mod config;
 mod live;
-mod log_counts;
 mod plugs;
 mod status;
 mod tasks;
@@ -27,7 +26,6 @@ fn main() -> ExitCode {
         Some(Command::Check {
             what: CheckCommand::Config { file },
         }) => cli::exit(cli::check_config(&file)),
-        Some(Command::Logs(args)) => cli::logs(&args),
         Some(Command::Serve(args)) => cli::exit(app::run(&args)),
         None => cli::exit(app::run(&cli.serve)),
     }

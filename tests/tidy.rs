@@ -10,7 +10,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("log_tail", &[]),
     ("log_store", &["log_query"]),
-    ("log_query", &[]),
+    // LogQL's line_format and label_format are Go templates.
+    ("log_query", &["template"]),
     ("log_rules", &["log_query", "yaml"]),
     ("metric_scrape", &[]),
     ("metric_host", &[]),

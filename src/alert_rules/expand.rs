@@ -125,6 +125,7 @@ impl<'a> Filled<'a> {
             now_ms: self.expander.time_ms,
             external_url: self.expander.external_url,
             query: &|expression| self.expander.answer(expression),
+            more: &[],
         };
         text.template
             .render(&self.dot, &self.variables, &env)

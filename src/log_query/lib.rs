@@ -18,6 +18,7 @@ mod first_seen;
 mod fold;
 mod json;
 mod logfmt;
+pub mod logql;
 mod matches;
 mod needle;
 mod number;
@@ -39,7 +40,7 @@ pub use matches::LineView;
 pub use needle::{Needle, fold, is_unspaced, is_word_char};
 pub use number::parse_number;
 pub use parse::{GROUPS_DEEP_MAX, QUERY_CHARS_MAX, REGEX_BYTES_MAX, TERMS_MAX};
-pub use pattern::{PATTERN_CHARS_MAX, PLACEHOLDER, pattern, pattern_id, pattern_of};
+pub use pattern::{PATTERN_CHARS_MAX, PLACEHOLDER, pattern, pattern_id};
 pub use pipes::{HOLES_MAX, PIPES_MAX, ROWS_MAX, STATS_COLUMNS_MAX};
 pub use plan::{
     Function, How, Key, Parse, Patterns, Pipe, SortKey, Stats, StatsColumn, TIME, TOP_DEFAULT,

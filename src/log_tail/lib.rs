@@ -22,7 +22,6 @@ mod files;
 mod find;
 mod follow;
 mod formats;
-mod gz;
 mod identity;
 mod level_detect;
 mod level_of;

@@ -8,16 +8,17 @@ use crate::value::{Bounded, Value, label_value};
 use crate::{Env, OUTPUT_BYTES_MAX, printf, prometheus};
 
 /// How a function is called: its arguments, the last of which may have come through a pipe.
-pub(crate) type Call = fn(&[Value], &Env<'_>) -> Result<Value, String>;
+pub type Call = fn(&[Value], &Env<'_>) -> Result<Value, String>;
 
 /// A function by name.
 #[derive(Debug)]
-pub(crate) struct Function {
+pub struct Function {
     /// As templates write it.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// How many arguments it takes.
-    pub(crate) arguments: std::ops::RangeInclusive<usize>,
-    pub(crate) call: Call,
+    pub arguments: std::ops::RangeInclusive<usize>,
+    /// What it does.
+    pub call: Call,
 }
 
 const ANY: usize = usize::MAX;
@@ -58,9 +59,9 @@ static FUNCTIONS: &[Function] = &[
 ];
 
 /// Finds a function by name.
-pub(crate) fn find(name: &str) -> Option<&'static Function> {
-    FUNCTIONS
-        .iter()
+pub(crate) fn find(name: &str, more: &'static [Function]) -> Option<&'static Function> {
+    more.iter()
+        .chain(FUNCTIONS)
         .chain(prometheus::FUNCTIONS)
         .find(|function| function.name == name)
 }

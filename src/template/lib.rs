@@ -23,6 +23,7 @@ mod value;
 
 use std::sync::Arc;
 
+pub use builtins::{Call, Function};
 pub use prometheus::table_link;
 pub use value::{Sample, Value};
 
@@ -86,6 +87,8 @@ pub struct Env<'a> {
     pub external_url: &'a str,
     /// The answer to `query`.
     pub query: &'a QueryFn<'a>,
+    /// What the functions of [`Template::parse_with`] may look at; only they know what it is.
+    pub more: &'a [Value],
 }
 
 /// A parsed template. Cheap to clone.
@@ -101,7 +104,20 @@ impl Template {
     /// # Errors
     /// Bad syntax, unknown functions and undeclared variables, each with its place.
     pub fn parse(name: &str, source: &str, variables: &[&str]) -> Result<Self, ParseError> {
-        parser::parse(name, source, variables).map(|parsed| Self {
+        Self::parse_with(name, source, variables, &[])
+    }
+
+    /// As [`Template::parse`], with functions that come before Go's and Prometheus' own.
+    ///
+    /// # Errors
+    /// As [`Template::parse`].
+    pub fn parse_with(
+        name: &str,
+        source: &str,
+        variables: &[&str],
+        more: &'static [Function],
+    ) -> Result<Self, ParseError> {
+        parser::parse(name, source, variables, more).map(|parsed| Self {
             parsed: Arc::new(parsed),
         })
     }

@@ -6,11 +6,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::ast::{Command, Node, Operand, Parsed, Pipe, Term};
+use crate::builtins::Function;
 use crate::lexer::{Kind, Mistake, Token, tokens};
 use crate::{NESTING_MAX, ParseError, SOURCE_BYTES_MAX, builtins};
 
 /// Parses a template.
-pub(crate) fn parse(name: &str, source: &str, variables: &[&str]) -> Result<Parsed, ParseError> {
+pub(crate) fn parse(
+    name: &str,
+    source: &str,
+    variables: &[&str],
+    more: &'static [Function],
+) -> Result<Parsed, ParseError> {
     let failed = |mistake: Mistake| {
         let (line, column) = place(source, mistake.at);
         ParseError {
@@ -33,6 +39,7 @@ pub(crate) fn parse(name: &str, source: &str, variables: &[&str]) -> Result<Pars
         depth: 0,
         loops: 0,
         scope: variables.clone(),
+        more,
         defined: HashMap::new(),
     };
     let (root, stop) = parser.block().map_err(failed)?;
@@ -77,6 +84,8 @@ struct Parser {
     loops: usize,
     /// Variables that exist here, without `$`.
     scope: Vec<Arc<str>>,
+    /// Functions beside Go's and Prometheus'; they come first.
+    more: &'static [Function],
     defined: HashMap<Arc<str>, Vec<Node>>,
 }
 
@@ -413,7 +422,7 @@ impl Parser {
                 "true" => Term::Bool(true),
                 "false" => Term::Bool(false),
                 "nil" => Term::Nil,
-                name => match builtins::find(name) {
+                name => match builtins::find(name, self.more) {
                     Some(function) => Term::Function(function),
                     None => return self.mistake(format!("function {name:?} not defined")),
                 },

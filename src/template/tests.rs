@@ -31,6 +31,7 @@ fn render(source: &str, value: f64) -> Result<String, String> {
         now_ms: 1_500,
         external_url: "http://yagura.example/base",
         query: &answer,
+        more: &[],
     };
     let variables = [
         Value::Labels(labels()),

@@ -2,6 +2,7 @@
 
 pub(crate) mod error;
 pub(crate) mod logs;
+mod loki;
 mod process;
 mod prometheus;
 
@@ -16,5 +17,6 @@ pub(crate) fn router() -> Router<Arc<Services>> {
     Router::new()
         .merge(process::router())
         .merge(logs::router())
+        .merge(loki::router())
         .merge(prometheus::router())
 }

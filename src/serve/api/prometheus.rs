@@ -9,7 +9,7 @@
 //! Parameters come in the URL or, with POST, as a form. Answers have Prometheus' envelope (file
 //! `json.rs`); what takes long is computed on a blocking thread ([`crate::ask`]).
 
-mod json;
+pub(super) mod json;
 mod query;
 mod rules;
 mod series;

@@ -109,7 +109,11 @@ pub(super) fn write_answer(out: &mut Vec<u8>, answer: &Answer, stats: Option<&se
 }
 
 /// Writes a list.
-pub(super) fn write_list<T>(out: &mut Vec<u8>, items: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+pub(in crate::api) fn write_list<T>(
+    out: &mut Vec<u8>,
+    items: &[T],
+    write: impl Fn(&mut Vec<u8>, &T),
+) {
     out.push(b'[');
     for (i, item) in items.iter().enumerate() {
         if i > 0 {
@@ -121,7 +125,7 @@ pub(super) fn write_list<T>(out: &mut Vec<u8>, items: &[T], write: impl Fn(&mut 
 }
 
 /// Writes labels as an object.
-pub(super) fn write_labels(out: &mut Vec<u8>, labels: &Labels) {
+pub(in crate::api) fn write_labels(out: &mut Vec<u8>, labels: &Labels) {
     out.push(b'{');
     for (i, label) in labels.iter().enumerate() {
         if i > 0 {
@@ -134,7 +138,7 @@ pub(super) fn write_labels(out: &mut Vec<u8>, labels: &Labels) {
     out.push(b'}');
 }
 
-fn write_sample(out: &mut Vec<u8>, time_ms: i64, value: f64) {
+pub(in crate::api) fn write_sample(out: &mut Vec<u8>, time_ms: i64, value: f64) {
     out.push(b'[');
     write_time(out, time_ms);
     out.extend_from_slice(b",\"");
@@ -222,7 +226,7 @@ pub(super) fn exponent_form(value: f64) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn write_text(out: &mut Vec<u8>, text: &str) {
+pub(in crate::api) fn write_text(out: &mut Vec<u8>, text: &str) {
     let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\' && byte != 0x7f;
     if text.bytes().all(is_plain) {
         out.push(b'"');
