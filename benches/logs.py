@@ -161,12 +161,12 @@ def count_lines(path):
         return sum(b" P " not in line[:64] for line in file)
 
 
-def measure_ingest(binary, pods, files, work):
+def measure_ingest(binary, pods, files, work, memory):
     # Half of the files before and half after, so that both see the same machine.
     floor = {"cpu": 0.0, "raw": 0, "packed": 0, "lines": 0}
     measure_floor(files[::2], work, floor)
     lines = sum(count_lines(path) for path in files)
-    yagura = Yagura(binary, work, [f"{pods}/*/*/*.log"])
+    yagura = Yagura(binary, work, [f"{pods}/*/*/*.log"], memory)
     idle = yagura.memory("VmRSS")
     started, anonymous = time.time(), 0
     while yagura.metric("yagura_log_store_lines_total") < lines:
@@ -358,6 +358,7 @@ def main():
     parser.add_argument("pods", type=Path)
     parser.add_argument("--work", help="where the data folder goes; the system's temporary folder")
     parser.add_argument("--keep", action="store_true", help="keep the data folder, use it if there")
+    parser.add_argument("--memory", help="storage.memory while ingesting; the default if not given")
     parser.add_argument("--only", default="ingest,query,latency,idle,steady")
     asked = parser.parse_args()
     parts = asked.only.split(",")
@@ -369,7 +370,7 @@ def main():
     try:
         if "ingest" in parts:
             shutil.rmtree(Path(work) / "data", ignore_errors=True)
-            measure_ingest(asked.binary, asked.pods, files, work)
+            measure_ingest(asked.binary, asked.pods, files, work, asked.memory)
         if "query" in parts:
             measure_queries(asked.binary, files, work)
         for part in [measure_latency, measure_idle]:

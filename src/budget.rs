@@ -51,10 +51,11 @@ pub(crate) struct MemoryShares {
 }
 
 impl MemoryShares {
-    /// Divides the budget. Open log buffers stay below 64 MiB: more makes no smaller partitions.
+    /// Divides the budget. Open log buffers stay below 48 MiB: more hardly makes smaller
+    /// partitions, and sealing takes as much again.
     pub(crate) fn of(memory: u64) -> Self {
         Self {
-            log_buffers: (memory / LOG_BUFFERS_PART).min(64 << 20),
+            log_buffers: (memory / LOG_BUFFERS_PART).min(48 << 20),
             metrics: memory / METRICS_PART,
             query: memory / QUERY_PART,
         }

@@ -40,7 +40,7 @@ pub use matches::LineView;
 pub use needle::{Needle, fold, is_unspaced, is_word_char};
 pub use number::parse_number;
 pub use parse::{GROUPS_DEEP_MAX, QUERY_CHARS_MAX, REGEX_BYTES_MAX, TERMS_MAX};
-pub use pattern::{PATTERN_CHARS_MAX, PLACEHOLDER, pattern, pattern_id};
+pub use pattern::{PATTERN_CHARS_MAX, PLACEHOLDER, pattern, pattern_id, pattern_of};
 pub use pipes::{HOLES_MAX, PIPES_MAX, ROWS_MAX, STATS_COLUMNS_MAX};
 pub use plan::{
     Function, How, Key, Parse, Patterns, Pipe, SortKey, Stats, StatsColumn, TIME, TOP_DEFAULT,

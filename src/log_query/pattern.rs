@@ -17,7 +17,11 @@ pub const PATTERN_CHARS_MAX: usize = 300;
 /// The pattern of a line: its message with everything that holds a digit replaced by
 /// [`PLACEHOLDER`], neighbouring placeholders joined, runs of spaces made one.
 pub fn pattern(line: &LineView<'_>) -> String {
-    let message = line.message();
+    pattern_of(&line.message())
+}
+
+/// The pattern of a line by its message.
+pub fn pattern_of(message: &str) -> String {
     let mut out = String::new();
     let mut n_chars = 0;
     for word in message.split_whitespace() {

@@ -24,6 +24,7 @@ mod index;
 mod lines;
 mod open;
 mod partition;
+mod patterns;
 mod retention;
 mod streams;
 mod table;

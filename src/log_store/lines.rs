@@ -19,6 +19,34 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
+    /// No lines yet, but room for as many as `other` has, and for so much text.
+    pub(crate) fn with_room_like(other: &Self, text_bytes: usize) -> Self {
+        Self {
+            text: Vec::with_capacity(text_bytes),
+            ends: Vec::with_capacity(other.len()),
+            times: Vec::with_capacity(other.len()),
+            levels: Vec::with_capacity(other.len()),
+            range: None,
+        }
+    }
+
+    /// As [`Lines::push`], but room for text doubles only up to `text_bytes`: what is kept for
+    /// long shall not be half empty.
+    pub(crate) fn push_within(
+        &mut self,
+        text_bytes: usize,
+        time_ns: i64,
+        level: Level,
+        text: &[u8],
+    ) {
+        let needed = self.text.len() + text.len();
+        if needed > self.text.capacity() {
+            let doubled = (self.text.capacity() * 2).min(text_bytes).max(needed);
+            self.text.reserve_exact(doubled - self.text.len());
+        }
+        self.push(time_ns, level, text);
+    }
+
     pub(crate) fn push(&mut self, time_ns: i64, level: Level, text: &[u8]) {
         self.text.extend_from_slice(text);
         self.ends.push(self.text.len() as u32);
@@ -46,6 +74,14 @@ impl Lines {
     /// Bytes of memory that `n` lines with so much text take.
     pub(crate) fn memory_bytes(n: usize, text_bytes: usize) -> usize {
         text_bytes + n * LINE_OVERHEAD_BYTES
+    }
+
+    /// Bytes of memory that these take, room to grow included.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.text.capacity()
+            + self.ends.capacity() * size_of::<u32>()
+            + self.times.capacity() * size_of::<i64>()
+            + self.levels.capacity()
     }
 
     pub(crate) fn times(&self) -> &[i64] {

@@ -12,7 +12,7 @@ use model::{Checkpoint, Level, StreamId};
 use crate::lines::Lines;
 use crate::streams::Stream;
 
-/// A segment with less text than this has its memory grown by need, a larger one is closed.
+/// Text of a segment, more or less: a longer line has a segment of its own.
 const SEGMENT_BYTES: usize = 256 << 10;
 
 /// Memory that a segment takes beside its lines.
@@ -49,22 +49,29 @@ impl OpenBuffers {
         level: Level,
         text: &[u8],
     ) {
-        self.memory_bytes += Lines::memory_bytes(1, text.len());
         self.text_bytes += text.len() as u64;
         let segments = self.streams.entry(stream).or_default();
+        let fits = |lines: &Lines| lines.text_bytes() + text.len() <= SEGMENT_BYTES;
         if let Some(segment) = segments.last_mut().and_then(Arc::get_mut)
-            && segment.lines.text_bytes() < SEGMENT_BYTES
+            && fits(&segment.lines)
         {
-            segment.lines.push(time_ns, level, text);
+            let held = segment.lines.held_bytes();
+            let lines = &mut segment.lines;
+            lines.push_within(SEGMENT_BYTES, time_ns, level, text);
+            self.memory_bytes += lines.held_bytes() - held;
             return;
         }
-        let mut segment = Segment {
-            first_sequence: sequence,
-            lines: Lines::default(),
+        // A stream that has filled a segment will fill the next one.
+        let mut lines = match segments.last() {
+            Some(last) if !fits(&last.lines) => Lines::with_room_like(&last.lines, SEGMENT_BYTES),
+            _ => Lines::default(),
         };
-        segment.lines.push(time_ns, level, text);
-        segments.push(Arc::new(segment));
-        self.memory_bytes += SEGMENT_OVERHEAD_BYTES;
+        lines.push_within(SEGMENT_BYTES, time_ns, level, text);
+        self.memory_bytes += SEGMENT_OVERHEAD_BYTES + lines.held_bytes();
+        segments.push(Arc::new(Segment {
+            first_sequence: sequence,
+            lines,
+        }));
     }
 
     /// Remembers a position.

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{StoreError, StreamId};
+use parking_lot::Mutex;
 use rayon::prelude::*;
 use tracing::warn;
 
@@ -24,6 +25,7 @@ use crate::index::{BlockIndex, IndexWriter};
 use crate::lines::Lines;
 use crate::metrics::Metrics;
 use crate::open::Generation;
+use crate::patterns::{self, PatternTable};
 use crate::table::{self, BlockMeta, count_minutes};
 
 const BLOCK_FILE: &str = "blocks";
@@ -185,6 +187,20 @@ impl Partition {
         self.index.get_or_init(open).as_ref()
     }
 
+    /// When its patterns were seen; `None` where that cannot be read.
+    pub(crate) fn patterns(&self, metrics: &Metrics) -> Option<PatternTable> {
+        match patterns::read(&self.folder) {
+            Ok(table) => Some(table),
+            Err(_) if self.is_dropped() => None,
+            Err(why) => {
+                let path = self.folder.join(patterns::FILE);
+                let error = StoreError::Damaged(format!("{}: {why}", path.display()));
+                self.tell_damage(&error, metrics);
+                None
+            }
+        }
+    }
+
     pub(crate) fn is_dropped(&self) -> bool {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -222,8 +238,11 @@ fn write_folder(
     let mut blocks: Vec<BlockMeta> = Vec::new();
     let mut offset = 0u64;
     let mut pending = Vec::with_capacity(ENCODE_BATCH);
+    let encoders = Mutex::new(Vec::new());
+    let mut all_patterns = PatternTable::default();
     let mut write_batch = |pending: &mut Vec<PendingBlock>| {
-        for (block, encoded) in encode_batch(pending, &path)? {
+        for (block, encoded, patterns) in encode_batch(pending, &encoders, &path)? {
+            all_patterns.merge(patterns);
             out.write_all(&encoded.bytes)
                 .map_err(|source| io_failed("write", &path, source))?;
             index
@@ -281,31 +300,45 @@ fn write_folder(
     let path = folder.join(TABLE_FILE);
     let bytes = table::write(&blocks).map_err(|source| io_failed("compress", &path, source))?;
     write_synced(&path, &bytes)?;
+    let path = folder.join(patterns::FILE);
+    let bytes = all_patterns
+        .write()
+        .map_err(|source| io_failed("compress", &path, source))?;
+    write_synced(&path, &bytes)?;
     sync_files(&index_folder)?;
     sync_folder(folder)?;
     Ok(blocks)
 }
 
-/// Encodes blocks on all cores, in order.
+/// Encodes blocks on all cores, in order. Encoders are kept for the next batch: making one costs
+/// as much as a block.
 fn encode_batch(
     pending: &mut Vec<PendingBlock>,
+    encoders: &Mutex<Vec<Encoder>>,
     path: &Path,
-) -> Result<Vec<(PendingBlock, EncodedBlock)>, StoreError> {
+) -> Result<Vec<(PendingBlock, EncodedBlock, PatternTable)>, StoreError> {
     let blocks = std::mem::take(pending);
-    let encoded: Vec<std::io::Result<EncodedBlock>> = blocks
+    let encoded: Vec<std::io::Result<_>> = blocks
         .par_iter()
-        .map_init(Encoder::new, |encoder, block| match encoder {
-            Ok(encoder) => encoder.encode(&block.lines),
-            Err(error) => Err(std::io::Error::new(error.kind(), error.to_string())),
+        .map(|block| {
+            let kept = encoders.lock().pop();
+            let mut encoder = kept.map_or_else(Encoder::new, Ok)?;
+            let encoded = encoder.encode(&block.lines);
+            encoders.lock().push(encoder);
+            let encoded = encoded?;
+            // Read back at once, as a search will: a block that could not be is never committed.
+            let patterns = PatternTable::of_block(encoded.bytes.clone(), &block.lines)
+                .map_err(std::io::Error::other)?;
+            Ok((encoded, patterns))
         })
         .collect();
     blocks
         .into_iter()
         .zip(encoded)
         .map(|(block, encoded)| {
-            let encoded =
+            let (encoded, patterns) =
                 encoded.map_err(|source| io_failed("compress a block of", path, source))?;
-            Ok((block, encoded))
+            Ok((block, encoded, patterns))
         })
         .collect()
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use log_query::{
-    Bucket, Facet, LogReader, LogStoreStats, Query, RecordHandler, Search, SearchSummary,
+    Bucket, Facet, LogReader, LogStoreStats, Query, RecordHandler, Search, SearchSummary, Stop,
     Subscription,
 };
 use model::{Labels, StoreError, StreamId};
 
 use crate::search::scan::Window;
 use crate::store::LogStore;
-use crate::{facets, histogram, search};
+use crate::{facets, histogram, patterns, search};
 
 impl LogReader for LogStore {
     fn search(
@@ -28,6 +28,10 @@ impl LogReader for LogStore {
 
     fn facets(&self, asked: &Search, values_max: usize) -> Result<Vec<Facet>, StoreError> {
         facets::facets(&self.snapshot(), asked, values_max, &self.metrics)
+    }
+
+    fn first_seen(&self, asked: &[u64], stop: &Stop) -> Result<Vec<Option<i64>>, StoreError> {
+        patterns::first_seen(&self.snapshot(), asked, stop, &self.metrics)
     }
 
     fn streams(&self, start_ns: i64, end_ns: i64) -> Result<Vec<Labels>, StoreError> {

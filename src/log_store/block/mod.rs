@@ -7,7 +7,8 @@
 //! 3. [`decode`] opens a block and decodes only the [`frames`] and the columns of its [`directory`]
 //!    that are asked for.
 //! 4. [`fields`] reads a field of JSON, logfmt and the like as a column.
-//! 5. [`prune`] says which lines may hold a word by looking at shapes and columns, without
+//! 5. [`patterns`] says which lines look alike.
+//! 6. [`prune`] says which lines may hold a word by looking at shapes and columns, without
 //!    rebuilding a single line.
 //!
 //! Blocks know nothing of streams, files and queries.
@@ -23,6 +24,7 @@ pub(crate) mod encode;
 pub(crate) mod fields;
 mod frames;
 mod ints;
+pub(crate) mod patterns;
 pub(crate) mod prune;
 pub(crate) mod template;
 pub(crate) mod time_text;

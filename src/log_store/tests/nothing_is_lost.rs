@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{NOW, append, find_all, open, pod, search_for, small, texts};
-use log_query::{LogReader, Query};
+use log_query::{LogReader, Query, Stop};
 use log_store::{Config, LineCount, LogStore, StoreError};
 use model::{Checkpoint, Level, LogBatch, LogSink};
 
@@ -84,6 +84,69 @@ fn lines_are_counted_by_stream_and_level() {
     drop(store);
     let store = open(folder.path(), small());
     assert_eq!(store.counts(), [], "they count since the start");
+}
+
+#[test]
+fn patterns_are_remembered_by_their_first_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path(), small());
+    let line = |i: i64, text: &str| {
+        append(
+            &store,
+            &pod("a"),
+            &[(NOW + i, Level::Info, text.as_bytes())],
+            "x",
+        );
+    };
+    let seen = |store: &LogStore, patterns: &[&str]| {
+        let ids: Vec<u64> = patterns.iter().map(|p| log_query::pattern_id(p)).collect();
+        let found = store.first_seen(&ids, &Stop::default()).expect("an answer");
+        found
+            .iter()
+            .map(|at| at.map(|at| at - NOW))
+            .collect::<Vec<_>>()
+    };
+    line(5, "user 7 came");
+    line(3, "{\"msg\":\"took 5 \\u0041\",\"n\":1}");
+    store.seal().expect("sealed");
+    line(9, "user 8 came");
+    line(2, "user 9 went");
+    store.seal().expect("sealed");
+    line(1, "user 10 came");
+    line(7, "now <new>");
+    let asked = [
+        "user <*> came",
+        "took <*> A",
+        "user <*> went",
+        "now <new>",
+        "never",
+    ];
+    let expected = [Some(1), Some(3), Some(2), Some(7), None];
+    assert_eq!(seen(&store, &asked), expected);
+    // The plain way, line by line, says the same.
+    let ids: Vec<u64> = asked.iter().map(|p| log_query::pattern_id(p)).collect();
+    let all = find_all(&store, &search_for("")).0;
+    for (id, expected) in ids.iter().zip(expected) {
+        let first = all
+            .iter()
+            .filter(|r| {
+                let line = log_query::LineView::new(&r.labels, r.level, &r.text);
+                log_query::pattern_id(&log_query::pattern(&line)) == *id
+            })
+            .map(|r| r.time_ns - NOW)
+            .min();
+        assert_eq!(first, expected);
+    }
+    // A damaged table is left out, and told.
+    drop(all);
+    drop(store);
+    fs::write(
+        partition_folders(folder.path())[0].join("patterns"),
+        b"nonsense",
+    )
+    .expect("written");
+    let store = open(folder.path(), small());
+    assert_eq!(seen(&store, &asked), [Some(9), None, Some(2), None, None],);
 }
 
 #[test]

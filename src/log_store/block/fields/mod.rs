@@ -63,7 +63,7 @@ pub(super) struct Fields {
 
 /// A part of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     /// The same in all lines.
     Text(String),
     /// As [`Part::Text`], somewhere in the directory.
@@ -162,7 +162,7 @@ impl Block {
     }
 
     /// Calls back with each wanted row of a shape and its number within the shape.
-    fn each_row(&self, shape: usize, rows: &Bits, mut each: impl FnMut(usize, usize)) {
+    pub(super) fn each_row(&self, shape: usize, rows: &Bits, mut each: impl FnMut(usize, usize)) {
         let of = self.shapes.get(shape).map(|s| &s.rows[..]);
         for (index, row) in of.unwrap_or_default().iter().enumerate() {
             if rows.contains(*row as usize) {
@@ -177,7 +177,7 @@ impl Block {
         clippy::option_option,
         reason = "two different ways of not having parts"
     )]
-    fn parts_of(
+    pub(super) fn parts_of(
         &mut self,
         shape: usize,
         wanted: Wanted<'_>,
