@@ -126,7 +126,8 @@ pub(crate) struct BlockIndex {
 }
 
 impl BlockIndex {
-    /// Opens the index of a partition with so many blocks.
+    /// Opens the index of a partition with so many blocks and checks the checksums of its files:
+    /// a flipped bit would make searches leave out blocks without a word.
     pub(crate) fn open(folder: &Path, blocks: usize) -> tantivy::Result<Self> {
         let index = Index::open_in_dir(folder)?;
         let field = index.schema().get_field(FIELD)?;
@@ -137,6 +138,7 @@ impl BlockIndex {
                 segments.len()
             )));
         };
+        check_files(&index, folder)?;
         let reader = SegmentReader::open(segment)?;
         if reader.max_doc() as usize != blocks {
             return Err(tantivy::TantivyError::SystemError(format!(
@@ -213,6 +215,25 @@ impl BlockIndex {
         }
         Ok(found)
     }
+}
+
+/// Refuses an index of which a file has another checksum than when it was written.
+fn check_files(index: &Index, folder: &Path) -> tantivy::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let path = Path::new(&name);
+        // The files of a segment are named by it; what is JSON says itself when it is damaged.
+        let is_checked = path
+            .extension()
+            .is_some_and(|kind| kind != "json" && kind != "lock");
+        if is_checked && !index.directory().validate_checksum(path)? {
+            return Err(tantivy::TantivyError::SystemError(format!(
+                "the checksum of {} does not match",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn add(mut postings: SegmentPostings, found: &mut Bits) {
