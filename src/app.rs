@@ -29,6 +29,7 @@ use tracing::{error, info};
 use crate::budget::{DiskBudget, MemoryShares, explain_failed_start};
 use crate::cli::ServeArgs;
 use crate::config::Config;
+use crate::inputs;
 use crate::live::{Live, Parts};
 use crate::plugs::SentLog;
 use crate::status::StatusSource;
@@ -192,6 +193,13 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         log_rules.clone(),
         own.register(log_tail::Metrics::new),
     )?);
+    let receiver = config.receive.open(
+        &data,
+        log_rules.clone(),
+        own.register(receive::Metrics::new),
+    );
+    let receiver = receiver.map_err(|error| explain_failed_start(&data, error))?;
+    let syslog = config.syslog.bind()?;
     let live = Arc::new(Live::start(
         args.clone(),
         &config,
@@ -222,6 +230,11 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         tail: tail.clone(),
         notified,
     });
+    // Only now: what waits in the journal goes through the rules that `live` has loaded.
+    tasks.spawn_every("network inputs", MAINTENANCE, {
+        let (receiver, logs) = (receiver.clone(), logs.clone());
+        move || inputs::maintain(&receiver, &logs)
+    });
     let services = Arc::new(Services {
         series: metrics,
         logs,
@@ -236,9 +249,10 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             move || scraper.targets()
         }),
         log_sources: Arc::new({
-            let tail = tail.clone();
-            move || tail.sources()
+            let (tail, receiver) = (tail.clone(), receiver.clone());
+            move || inputs::sources(tail.sources(), &receiver)
         }),
+        receiver: config.receive.http.then(|| receiver.clone()),
         status: Arc::new(move || status.report()),
         metrics_text: Arc::new({
             let own = own.clone();
@@ -265,6 +279,11 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         let (listener, services) = (listener.clone(), services.clone());
         async move { serve::run(&listener, services, cancel).await }
     });
+    if !syslog.is_empty() {
+        tasks.spawn("syslog", move |cancel| {
+            receive::syslog::run(receiver.clone(), syslog.clone(), cancel)
+        });
+    }
     tasks.spawn("scraper", move |cancel| scraper.clone().run(cancel));
     let summary = tail.summary();
     tasks.spawn_thread("log collector", move |cancel| tail.run(&cancel));

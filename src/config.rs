@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 use yaml::{FileOrInline, Spanned};
 
 use crate::cli::ServeArgs;
+use crate::inputs::{Receive, Syslog};
 
 const LISTEN_DEFAULT: &str = "127.0.0.1:9849";
 const DATA_DEFAULT: &str = "yagura-data";
@@ -29,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     pub(crate) storage: Storage,
     pub(crate) logs: Logs,
+    pub(crate) receive: Receive,
+    pub(crate) syslog: Syslog,
     pub(crate) prometheus: Prometheus,
     /// Where relative paths of the Prometheus section start.
     pub(crate) prometheus_dir: PathBuf,
@@ -127,6 +130,8 @@ struct File {
     data: Option<PathBuf>,
     storage: Storage,
     logs: Logs,
+    receive: Receive,
+    syslog: Syslog,
     prometheus: Option<FileOrInline<Prometheus>>,
     alertmanager: Option<FileOrInline<alert_notify::Config>>,
     notify: Option<Notify>,
@@ -149,6 +154,7 @@ impl Config {
             .as_deref()
             .map_or_else(|| "configuration".to_owned(), |p| p.display().to_string());
         check_storage(&file.storage).with_context(|| name.clone())?;
+        file.receive.check().with_context(|| name.clone())?;
         let (prometheus, prometheus_dir) = match file.prometheus {
             Some(FileOrInline::File(path)) => {
                 let path = dir.join(path);
@@ -184,6 +190,8 @@ impl Config {
                 .unwrap_or_else(|| PathBuf::from(DATA_DEFAULT)),
             storage: file.storage,
             logs: file.logs,
+            receive: file.receive,
+            syslog: file.syslog,
             prometheus,
             prometheus_dir,
             alertmanager,
@@ -293,7 +301,7 @@ fn check_storage(storage: &Storage) -> anyhow::Result<()> {
 }
 
 /// A size such as `20GiB`, or a number of bytes.
-fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(crate) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let text = String::deserialize(deserializer)?;
     model::bytes::parse(&text).map_err(serde::de::Error::custom)
 }

@@ -4,6 +4,7 @@ mod app;
 mod budget;
 mod cli;
 mod config;
+mod inputs;
 mod live;
 mod plugs;
 mod status;

@@ -42,6 +42,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .merge(assets::router())
         .fallback(pages::not_found)
         .layer(DefaultBodyLimit::max(guard::BODY_BYTES_MAX))
+        .layer(from_fn(api::push::greet))
         // Assets are compressed at build time; what is made on the way out is compressed fast.
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(from_fn_with_state(services.clone(), guard::contain))

@@ -1,7 +1,7 @@
 //! Accepts connections until it is told to stop.
 
 use std::future::IntoFuture;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,9 @@ pub async fn run(listener: &TcpListener, services: Arc<Services>, cancel: Cancel
         })
         .inspect_err(|error| error!(%error, "cannot use the listening socket"));
     let Ok(listener) = listener else { return };
-    let server = axum::serve(listener, router(services))
+    // Who sends log lines is shown to people by address.
+    let service = router(services).into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service)
         .with_graceful_shutdown(cancel.clone().cancelled_owned())
         .into_future();
     let cut = async {

@@ -29,6 +29,8 @@ pub struct Services {
     pub scrape_targets: View<Vec<ScrapeTarget>>,
     /// Log files and what is being done with them.
     pub log_sources: View<Vec<LogSource>>,
+    /// Takes what others send; `None` where nobody may send over HTTP.
+    pub receiver: Option<Arc<receive::Receiver>>,
     /// The appliance itself.
     pub status: View<StatusReport>,
     /// Yagura's own metrics in the OpenMetrics text format.

@@ -150,6 +150,16 @@ impl Appliance {
         self.request(ureq_agent().post(url).send_form(form.iter().copied()))
     }
 
+    /// POST of any bytes; `None` when the connection broke.
+    pub(crate) fn send(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Option<(u16, String)> {
+        send_to(&self.address, path, headers, body)
+    }
+
     fn request(
         &self,
         answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
@@ -223,6 +233,22 @@ impl Drop for Appliance {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// POST of any bytes to an address that may be gone; `None` when the connection broke.
+pub(crate) fn send_to(
+    address: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Option<(u16, String)> {
+    let mut request = ureq_agent().post(format!("{address}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let mut answer = request.send(body).ok()?;
+    let text = answer.body_mut().read_to_string().ok()?;
+    Some((answer.status().as_u16(), text))
 }
 
 fn ureq_agent() -> ureq::Agent {

@@ -9,5 +9,6 @@ mod crash;
 mod full_disk;
 mod logs;
 mod metrics;
+mod receive;
 mod rules;
 mod stopping;

@@ -1,10 +1,11 @@
-//! The HTTP APIs: Prometheus', the logs', and the process' own.
+//! The HTTP APIs: Prometheus', the logs', what others send, and the process' own.
 
 pub(crate) mod error;
 pub(crate) mod logs;
 mod loki;
 mod process;
 mod prometheus;
+pub(crate) mod push;
 
 use std::sync::Arc;
 
@@ -19,4 +20,5 @@ pub(crate) fn router() -> Router<Arc<Services>> {
         .merge(logs::router())
         .merge(loki::router())
         .merge(prometheus::router())
+        .merge(push::router())
 }
