@@ -20,6 +20,7 @@ mod json;
 mod logfmt;
 pub mod logql;
 mod matches;
+pub mod memory;
 mod needle;
 mod number;
 mod parse;
@@ -28,6 +29,7 @@ mod pipes;
 mod plan;
 mod query;
 mod reader;
+mod run;
 mod term;
 mod terms;
 mod text;
@@ -52,4 +54,9 @@ pub use reader::{
     SearchSummary, Stop, Subscription,
 };
 pub use regex::bytes::Regex;
+pub use run::{
+    Answer, Cell, DISTINCT_ERROR, DISTINCT_EXACT_MAX, GROUPS_BYTES_MAX, GROUPS_MAX, Kind, Line,
+    LineHandler, PATTERNS_MAX, QUANTILE_ERROR, QUANTILE_EXACT_MAX, SORT_BYTES_MAX, STEPS_MAX,
+    Shown, TREND_PARTS, Table, TableColumn, UNIQ_MAX, run,
+};
 pub use terms::{field_term, terms, with_term, without_term};

@@ -20,6 +20,10 @@ pub struct LineView<'a> {
     /// Its bytes.
     pub text: &'a [u8],
     fields: OnceCell<LineFields<'a>>,
+    /// Fields that pipes found; they come before the line's own.
+    pub(crate) found: &'a [(String, String)],
+    /// A row of a table has no other fields than those that were found.
+    is_row: bool,
 }
 
 impl<'a> LineView<'a> {
@@ -30,6 +34,34 @@ impl<'a> LineView<'a> {
             level,
             text,
             fields: OnceCell::new(),
+            found: &[],
+            is_row: false,
+        }
+    }
+
+    /// A view of a line with the fields that pipes found in it.
+    pub(crate) fn with_found(
+        labels: &'a Labels,
+        level: Level,
+        text: &'a [u8],
+        found: &'a [(String, String)],
+    ) -> Self {
+        Self {
+            found,
+            ..Self::new(labels, level, text)
+        }
+    }
+
+    /// A view of a row of a table: nothing but these columns, and a text to find words in.
+    pub(crate) fn of_row(
+        labels: &'a Labels,
+        level: Level,
+        text: &'a [u8],
+        columns: &'a [(String, String)],
+    ) -> Self {
+        Self {
+            is_row: true,
+            ..Self::with_found(labels, level, text, columns)
         }
     }
 
@@ -47,6 +79,12 @@ impl<'a> LineView<'a> {
     }
 
     fn field(&self, name: &str, test: &FieldTest) -> bool {
+        if let Some((_, value)) = self.found.iter().find(|(known, _)| known == name) {
+            return test.matches(value);
+        }
+        if self.is_row {
+            return false;
+        }
         if name == LEVEL {
             return test.matches(self.level.as_str());
         }
