@@ -18,6 +18,7 @@ use metric_host::HostCollector;
 use metric_scrape::{LocalSource, LocalTarget, Scraper};
 use metric_store::MetricStore;
 use model::time;
+use parking_lot::Mutex;
 use serve::Services;
 use state_store::StateStore;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,7 +31,8 @@ use crate::budget::{DiskBudget, MemoryShares, explain_failed_start};
 use crate::cli::ServeArgs;
 use crate::config::Config;
 use crate::inputs;
-use crate::live::{Live, Parts};
+use crate::live::{Live, OWN_INTERVAL, Parts};
+use crate::log_counts::LogCounts;
 use crate::plugs::SentLog;
 use crate::status::StatusSource;
 use crate::tasks::Tasks;
@@ -45,6 +47,9 @@ const JOURNAL_SYNC: Duration = Duration::from_secs(1);
 const MAINTENANCE: Duration = Duration::from_secs(1);
 /// The metric store seals every two hours; looking costs a walk over its targets.
 const METRIC_MAINTENANCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether log lines are to be counted into the metric store, which is
+/// done once per scrape interval.
+const COUNTS_LOOK: Duration = Duration::from_secs(1);
 /// How often the disk budget is looked at.
 const BUDGET: Duration = Duration::from_secs(15);
 /// A query that takes longer is given up; Prometheus' `query.timeout`.
@@ -214,6 +219,19 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         },
     )?);
 
+    let counts = own.register(|registry| LogCounts::new(metrics.clone(), registry));
+    let counts = Arc::new(Mutex::new(counts));
+    tasks.spawn_every("log counts", COUNTS_LOOK, {
+        let (logs, live) = (logs.clone(), live.clone());
+        move || {
+            let (now_ms, mut counts) = (time::now_ms(), counts.lock());
+            if counts.is_due(now_ms, live.own_interval()) {
+                counts.tell(logs.counts(), now_ms)?;
+            }
+            Ok(())
+        }
+    });
+
     // The browser's side.
     let ready = Arc::new(AtomicBool::new(false));
     let status = Arc::new(StatusSource {
@@ -372,7 +390,7 @@ fn host_name() -> String {
 fn local_targets(own: &OwnMetrics, address: SocketAddr) -> Vec<LocalTarget> {
     let host = HostCollector::new(metric_host::Config::default());
     let own = own.clone();
-    let interval = Duration::from_secs(15);
+    let interval = OWN_INTERVAL;
     vec![
         LocalTarget {
             job: "node-exporter".to_owned(),

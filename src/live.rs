@@ -2,6 +2,7 @@
 //! `POST /-/reload`. A bad new one leaves the old one running and is shown on the Status page.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use alert_notify::Notifier;
 use alert_rules::{RuleManager, RuleQuery};
@@ -13,6 +14,10 @@ use tracing::{error, info, warn};
 
 use crate::cli::ServeArgs;
 use crate::config::Config;
+
+/// How often this machine, Yagura itself and log lines are counted, unless targets are asked more
+/// often: Prometheus' default of a minute is too coarse for the first look at a machine.
+pub(crate) const OWN_INTERVAL: Duration = Duration::from_secs(15);
 
 /// What people may want to know about the configuration.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +47,8 @@ pub(crate) struct Live {
     /// One reload at a time.
     reloading: Mutex<()>,
     report: Mutex<Report>,
+    /// See [`OWN_INTERVAL`].
+    own_interval: Mutex<Duration>,
     /// What only a restart can change, as it was at start.
     fixed: Fixed,
 }
@@ -116,6 +123,7 @@ impl Live {
             external_url: parts.external_url,
             reloading: Mutex::new(()),
             report: Mutex::new(Report::default()),
+            own_interval: Mutex::new(OWN_INTERVAL),
             fixed: Fixed::of(config),
         };
         live.apply(config)?;
@@ -125,6 +133,11 @@ impl Live {
     /// What people may want to know about it.
     pub(crate) fn report(&self) -> Report {
         self.report.lock().clone()
+    }
+
+    /// How often the built-in targets are asked.
+    pub(crate) fn own_interval(&self) -> Duration {
+        *self.own_interval.lock()
     }
 
     /// Reads the files again. Blocks.
@@ -154,10 +167,9 @@ impl Live {
     fn apply(&self, config: &Config) -> anyhow::Result<()> {
         let prometheus = &config.prometheus;
         let mut locals = self.locals.clone();
+        let own_interval = OWN_INTERVAL.min(prometheus.global.scrape_interval());
         for local in &mut locals {
-            // Prometheus' default of a minute is too coarse for the first look at a machine; who
-            // asks for more than the built-in interval gets it.
-            local.interval = local.interval.min(prometheus.global.scrape_interval());
+            local.interval = own_interval;
         }
         // The only steps that can refuse come first, so that a reload is all or nothing.
         let log_rules = config.log_rules()?;
@@ -166,6 +178,7 @@ impl Live {
             scrape_configs: prometheus.scrape_configs.clone(),
             locals,
         })?;
+        *self.own_interval.lock() = own_interval;
         self.log_rules.replace(log_rules);
         self.notifier.apply(
             config

@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod inputs;
 mod live;
+mod log_counts;
 mod plugs;
 mod status;
 mod tasks;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Some(Command::Check {
             what: CheckCommand::Config { file },
         }) => cli::exit(cli::check_config(&file)),
+        Some(Command::Logs(args)) => cli::logs(&args),
         Some(Command::Serve(args)) => cli::exit(app::run(&args)),
         None => cli::exit(app::run(&cli.serve)),
     }

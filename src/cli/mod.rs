@@ -1,6 +1,7 @@
-//! What can be typed: `yagura [serve]` and `yagura check`.
+//! What can be typed: `yagura [serve]`, `yagura check` and `yagura logs`.
 
 mod check;
+mod logs;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use check::check_config;
+pub(crate) use logs::{LogsArgs, logs};
 
 /// Logs, metrics, alerts and dashboards of a small cluster or one machine, in one process.
 #[derive(Debug, Parser)]
@@ -28,6 +30,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Collect, store, alert and serve the web interface (the default)
     Serve(ServeArgs),
+    /// Search the logs of a running Yagura, or follow them
+    Logs(LogsArgs),
     /// Check files without starting anything
     Check {
         #[command(subcommand)]

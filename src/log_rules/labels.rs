@@ -19,6 +19,20 @@ pub(crate) enum Answer {
     Refused,
 }
 
+impl Answer {
+    /// What to make of an attempt to open a stream.
+    ///
+    /// # Errors
+    /// What makes the store unable to say at present.
+    pub(crate) fn of(opened: Result<StreamId, StoreError>) -> Result<Self, StoreError> {
+        match opened {
+            Ok(stream) => Ok(Self::Stream(stream)),
+            Err(StoreError::Limit(_) | StoreError::Refused(_)) => Ok(Self::Refused),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// The streams of label sets that rules have made. The same labels give the same stream, so
 /// forgetting is harmless.
 #[derive(Debug, Default)]
@@ -37,11 +51,7 @@ impl MadeStreams {
         if let Some(answer) = self.0.lock().get(labels) {
             return Ok(*answer);
         }
-        let answer = match sink.open_stream(labels) {
-            Ok(stream) => Answer::Stream(stream),
-            Err(StoreError::Limit(_) | StoreError::Refused(_)) => Answer::Refused,
-            Err(error) => return Err(error),
-        };
+        let answer = Answer::of(sink.open_stream(labels))?;
         let mut known = self.0.lock();
         if known.len() >= SETS_MAX {
             known.clear();

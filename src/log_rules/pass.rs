@@ -7,7 +7,6 @@
 //! 3. What the rules did is noted beside, and counted by the caller once the batch is stored.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use log_query::LineView;
 use model::{Labels, LogBatch, LogLine, StoreError, StreamId};
@@ -36,14 +35,15 @@ struct Outcome<'a> {
     labels: Option<Labels>,
 }
 
-/// Brings a batch through the rules. `open` gives labels their stream.
+/// Brings a batch through the rules. `known` tells the labels of a stream, `open` gives labels
+/// theirs.
 ///
 /// # Errors
 /// Those of `open`: nothing was done.
-pub(crate) fn pass(
+pub(crate) fn pass<'k>(
     rules: &[Rule],
     batch: &LogBatch,
-    known: &HashMap<StreamId, Labels>,
+    known: impl Fn(StreamId) -> Option<&'k Labels>,
     mut open: impl FnMut(&Labels) -> Result<Answer, StoreError>,
 ) -> Result<Passed, StoreError> {
     let mut passed = Passed {
@@ -54,7 +54,7 @@ pub(crate) fn pass(
     let nothing = Labels::empty();
     let mut text_start = 0usize;
     for (i, (line, text)) in batch.iter().enumerate() {
-        let labels = known.get(&line.stream).unwrap_or(&nothing);
+        let labels = known(line.stream).unwrap_or(&nothing);
         let mut outcome = bring(rules, line, text, labels, &mut passed.tallies);
         if let Some(labels) = outcome.labels.take() {
             match open(&labels)? {

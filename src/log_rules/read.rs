@@ -189,6 +189,12 @@ impl Reader<'_> {
                 ),
             )
         })?;
+        if !parsed.pipes.is_empty() {
+            return Err(self.error(
+                text,
+                format!("`{key}` takes a query without pipes: a rule looks at one line"),
+            ));
+        }
         Ok(parsed.filter)
     }
 
@@ -328,6 +334,10 @@ mod tests {
             "y.yaml:2:9: cannot read the query of `drop`, at its character 7: not a level: write \
              trace, debug, info, warn, error, fatal or unknown, or a range such as level:warn..; \
              did you mean `level:error`?",
+        );
+        check(
+            "drop: x | limit 5",
+            "y.yaml:2:9: `drop` takes a query without pipes: a rule looks at one line",
         );
         check(
             "{ if: 'ns:x', drop: true }",

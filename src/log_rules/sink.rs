@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::{Checkpoint, Labels, LogBatch, LogSink, StoreError, StreamId};
+use model::{Checkpoint, Labels, LineRules, LogBatch, LogSink, StoreError, StreamId};
 use parking_lot::RwLock;
 
-use crate::labels::MadeStreams;
+use crate::labels::{Answer, MadeStreams};
 use crate::metrics::{Metrics, RuleCounters};
-use crate::pass::pass;
+use crate::pass::{Passed, pass};
 use crate::rule::Rules;
 
 /// A sink that brings every batch through rules before it hands it on. The rules can be replaced
@@ -68,6 +68,41 @@ impl LogRules {
     }
 }
 
+impl LogRules {
+    fn count(&self, active: &Active, passed: &Passed) {
+        for (counters, tally) in active.counters.iter().zip(&passed.tallies) {
+            counters.add(tally);
+        }
+        if passed.streams_refused > 0 {
+            self.metrics.streams_refused.inc_by(passed.streams_refused);
+        }
+    }
+}
+
+/// For a collector with a journal. Lines are counted when they pass: what the journal refuses then
+/// and is sent again counts again.
+impl LineRules for LogRules {
+    fn pass(
+        &self,
+        streams: &[Labels],
+        batch: LogBatch,
+        open: &mut dyn FnMut(&Labels) -> Result<StreamId, StoreError>,
+    ) -> Result<LogBatch, StoreError> {
+        let active = Arc::clone(&self.active.read());
+        if active.rules.is_empty() {
+            return Ok(batch);
+        }
+        let passed = pass(
+            &active.rules.rules,
+            &batch,
+            |stream| streams.get(stream.0 as usize),
+            |labels| Answer::of(open(labels)),
+        )?;
+        self.count(&active, &passed);
+        Ok(passed.batch.unwrap_or(batch))
+    }
+}
+
 impl LogSink for LogRules {
     fn open_stream(&self, labels: &Labels) -> Result<StreamId, StoreError> {
         let stream = self.sink.open_stream(labels)?;
@@ -83,17 +118,15 @@ impl LogSink for LogRules {
         }
         let passed = {
             let known = self.known.read();
-            pass(&active.rules.rules, batch, &known, |labels| {
-                active.made.stream(&self.sink, labels)
-            })?
+            pass(
+                &active.rules.rules,
+                batch,
+                |stream| known.get(&stream),
+                |labels| active.made.stream(&self.sink, labels),
+            )?
         };
         self.sink.append(passed.batch.as_ref().unwrap_or(batch))?;
-        for (counters, tally) in active.counters.iter().zip(&passed.tallies) {
-            counters.add(tally);
-        }
-        if passed.streams_refused > 0 {
-            self.metrics.streams_refused.inc_by(passed.streams_refused);
-        }
+        self.count(&active, &passed);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Checkpoint, Labels, Level, LogBatch, LogSink, StoreError, StreamId};
+use model::{Checkpoint, Labels, Level, LineRules, LogBatch, LogSink, StoreError, StreamId};
 use parking_lot::Mutex;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -259,6 +259,54 @@ fn without_room_for_streams_lines_keep_their_own() {
         text.contains("yagura_log_rules_streams_refused_total 1"),
         "{text}"
     );
+}
+
+#[test]
+fn a_collector_with_a_journal_brings_lines_through_before() {
+    let house = house(
+        "- { name: noise, drop: ping }
+- { name: team, if: 'pin', add_labels: { team: media } }
+- redact: { regex: 'pin=(?<secret>\\d+)' }
+",
+    );
+    let mut streams = vec![Labels::from_pairs([("app", "web")])];
+    let mut batch = LogBatch::default();
+    for text in ["ping", "pin=1", "pin=2", "other"] {
+        batch.push(StreamId(0), 0, Level::Info, text.as_bytes());
+    }
+    let mut made = streams.clone();
+    let passed = house
+        .rules
+        .pass(&streams, batch.clone(), &mut |labels| {
+            let known = made.iter().position(|l| l == labels);
+            let place = known.unwrap_or_else(|| {
+                made.push(labels.clone());
+                made.len() - 1
+            });
+            Ok(StreamId(place as u32))
+        })
+        .expect("passed");
+    streams = made;
+    let lines: Vec<(String, &[u8])> = passed
+        .iter()
+        .map(|(line, text)| (streams[line.stream.0 as usize].to_string(), text))
+        .collect();
+    let media = r#"{app="web", team="media"}"#.to_owned();
+    assert_eq!(
+        lines,
+        [
+            (media.clone(), &b"pin=***"[..]),
+            (media, b"pin=***"),
+            (r#"{app="web"}"#.to_owned(), b"other"),
+        ]
+    );
+    assert_eq!(house.counter("lines_dropped", "noise"), 1);
+    assert!(house.kept.lines().is_empty(), "nothing is stored by that");
+    // Without room for label sets the lines keep theirs.
+    let full = |_: &Labels| Err(StoreError::Limit("full".to_owned()));
+    let passed = house.rules.pass(&streams, batch, &mut { full });
+    let passed = passed.expect("passed");
+    assert!(passed.lines.iter().all(|line| line.stream == StreamId(0)));
 }
 
 #[test]

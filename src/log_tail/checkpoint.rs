@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) behind: u64,
     /// The word for its format, empty where it was not known yet.
     pub(crate) format: String,
+    /// Whether it is a compressed file of which all was handed over that can be read.
+    pub(crate) done: bool,
 }
 
 impl State {
@@ -60,6 +62,7 @@ impl State {
             last_ns: 0,
             behind: 0,
             format: String::new(),
+            done: false,
         }
     }
 
@@ -104,6 +107,8 @@ struct Stored {
     behind: u64,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     format: String,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    done: bool,
 }
 
 fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
@@ -131,6 +136,7 @@ pub(crate) fn encode(state: &State) -> Vec<u8> {
         last_ns: state.last_ns,
         behind: state.behind,
         format: state.format.clone(),
+        done: state.done,
     };
     serde_json::to_vec(&stored).expect("numbers and strings always serialize")
 }
@@ -159,6 +165,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<State, Unreadable> {
         last_ns: stored.last_ns,
         behind: stored.behind,
         format: stored.format,
+        done: stored.done,
     })
 }
 
@@ -220,6 +227,7 @@ mod tests {
             last_ns: 0,
             behind: 0,
             format: String::new(),
+            done: false,
         }
     }
 
@@ -245,6 +253,7 @@ mod tests {
             last_ns: 7,
             behind: 9,
             format: "cri".to_owned(),
+            done: true,
             ..state()
         };
         assert_eq!(decode(&encode(&state)).expect("readable"), state);

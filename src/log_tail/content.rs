@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use model::Level;
 
 use crate::civil::{DAY_S, SECOND_NS, Zone};
-use crate::formats::{Fields, access, json, logfmt};
+use crate::formats::{Fields, access, cri, docker, json, logfmt};
 use crate::level_detect;
 use crate::time_detect::{self, Context};
 
@@ -198,6 +198,22 @@ pub(crate) fn level_of(text: &[u8]) -> Level {
     };
     let (form, fields) = ContentReader::new(TimeZone::UTC, None).fields(text, when);
     level(form, fields, text)
+}
+
+/// The time of the first line of a file that begins like this; `None` where it has none.
+/// `newest_ns`: when it was written at the latest.
+pub(crate) fn first_time(start: &[u8], zone: &TimeZone, newest_ns: i64) -> Option<i64> {
+    let line = start.split(|byte| *byte == b'\n').next()?;
+    if let Some(line) = cri::parse(line).or_else(|| docker::parse(line)) {
+        return Some(line.time_ns);
+    }
+    let when = When {
+        now_ns: newest_ns,
+        written_ns: newest_ns,
+        elapsed: std::time::Duration::ZERO,
+    };
+    let content = ContentReader::new(zone.clone(), None).bare(line, when);
+    content.timed.then_some(content.time_ns)
 }
 
 fn level(form: Form, fields: Fields, text: &[u8]) -> Level {

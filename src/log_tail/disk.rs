@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use crate::gz;
 use crate::identity::HEAD_BYTES_MAX;
 
 /// Where a last line's end is looked for.
@@ -28,8 +29,11 @@ pub(crate) fn open_file(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// The first bytes of the file at a path.
+/// The first bytes of the file at a path; of a compressed one those of its content.
 pub(crate) fn read_head(path: &Path) -> io::Result<Vec<u8>> {
+    if gz::is_packed(path) {
+        return gz::head(path);
+    }
     let mut start = vec![0; HEAD_BYTES_MAX];
     let bytes = read_fully(&open_file(path)?, &mut start)?;
     start.truncate(bytes);

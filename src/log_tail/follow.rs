@@ -13,6 +13,8 @@
 //! Knows nothing about other files: which are open, whose turn it is and who was renamed is
 //! decided in `files`.
 
+mod packed;
+
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -22,7 +24,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use model::{Checkpoint, Labels, LogSourceState};
+use model::{Checkpoint, GapReason, Labels, Level, LogGap, LogSourceState};
 use tracing::info;
 
 use crate::checkpoint::{self, State};
@@ -30,6 +32,8 @@ use crate::content::When;
 use crate::decode::{Decoder, Record};
 use crate::disk::{modified_ns, open_file, read_fully, read_head};
 use crate::files::Now;
+use crate::formats::Output;
+use crate::gz::{self, Packed};
 use crate::identity::{HEAD_BYTES_MAX, Head, Inode};
 use crate::lines::{Line, Splitter};
 use crate::metrics::Metrics;
@@ -75,6 +79,19 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) now: Now,
 }
 
+/// The part of a file that a truncation cut off before it was read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cut {
+    /// The file's head before.
+    pub(crate) head: Head,
+    /// Where the part begins.
+    pub(crate) offset: u64,
+    /// How many bytes of it were known.
+    pub(crate) bytes: u64,
+    /// Time of the last record before it.
+    pub(crate) last_ns: i64,
+}
+
 /// What is set for a file by its path and the configuration.
 #[derive(Debug)]
 pub(crate) struct Setting {
@@ -97,6 +114,14 @@ pub(crate) struct Follow {
     /// The head before the last truncation: that of a copy, if one was made.
     head_before: Head,
     file: Option<File>,
+    /// The same for a compressed file.
+    packed: Option<Box<Packed>>,
+    /// Whether it is a compressed file of which all was handed over that can be read.
+    done: bool,
+    /// The file's size at the last turn that saw this content.
+    known_bytes: u64,
+    /// What a truncation cut off unread, until `files` has looked for a copy.
+    cut: Option<Cut>,
     splitter: Splitter,
     decoder: Decoder,
     streams: Streams,
@@ -154,6 +179,10 @@ impl Follow {
             head: state.head,
             head_before: Head::default(),
             file: None,
+            packed: None,
+            done: state.done,
+            known_bytes: 0,
+            cut: None,
             splitter: Splitter::new(state.resume_at(), line_bytes_max),
             decoder,
             status: Arc::new(Status::new(
@@ -174,7 +203,46 @@ impl Follow {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.file.is_some()
+        self.file.is_some() || self.packed.is_some()
+    }
+
+    /// Opens the file ahead of its turn, so that it can be read even if it is deleted until then.
+    pub(crate) fn hold_open(&mut self) {
+        if !self.is_packed() && !self.is_refused() {
+            // A failure shows at the turn.
+            let _ = self.open();
+        }
+    }
+
+    pub(crate) fn is_packed(&self) -> bool {
+        gz::is_packed(&self.path) && self.path != self.origin
+    }
+
+    /// Time of the last record of this file or one before it that was handed over.
+    pub(crate) fn last_ns(&self) -> i64 {
+        self.last_ns.max(self.decoder.last_ns())
+    }
+
+    /// It comes after a file whose last record has this time.
+    pub(crate) fn comes_after(&mut self, last_ns: i64) {
+        if last_ns > self.last_ns {
+            self.last_ns = last_ns;
+            self.tell = true;
+        }
+    }
+
+    /// What a truncation cut off since the last call.
+    pub(crate) fn take_cut(&mut self) -> Option<Cut> {
+        self.cut.take()
+    }
+
+    /// Where the next byte is read.
+    pub(crate) fn read_until(&self) -> u64 {
+        self.splitter.next()
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        self.head
     }
 
     /// The heads of the contents that were read: now and before the last truncation.
@@ -194,6 +262,7 @@ impl Follow {
 
     pub(crate) fn close(&mut self) {
         self.file = None;
+        self.packed = None;
     }
 
     /// The store must learn of the position although nothing is read yet.
@@ -203,6 +272,9 @@ impl Follow {
 
     /// Whether a look at the file says that it has changed since its last turn.
     pub(crate) fn has_changed(&self, metadata: &Metadata) -> bool {
+        if self.is_packed() {
+            return !self.done;
+        }
         match self.refused {
             Some(refused) => refused != (metadata.len(), modified_ns(metadata)),
             None => {
@@ -225,6 +297,8 @@ impl Follow {
 
     /// Gives it another path.
     pub(crate) fn renamed_to(&mut self, path: PathBuf) {
+        // A file that was read to its end and renamed is known to miss nothing.
+        self.tell = self.told.is_some();
         self.place = if path == self.origin {
             Place::Named
         } else {
@@ -241,7 +315,13 @@ impl Follow {
 
     /// Reads a chunk and hands its lines over.
     pub(crate) fn turn(&mut self, around: &mut Surroundings<'_>) -> Result<TurnEnd, Stopped> {
-        match self.try_turn(around) {
+        around.outlet.begin_share(&self.status);
+        let turn = if self.is_packed() {
+            self.try_turn_packed(around)
+        } else {
+            self.try_turn(around)
+        };
+        match turn {
             Ok(end) => end,
             Err(error) => {
                 around.metrics.read_errors.inc();
@@ -289,6 +369,7 @@ impl Follow {
         let taken = match head {
             Some(head) => {
                 self.head = head;
+                self.known_bytes = metadata.len();
                 self.take(read, around)
             }
             // Step 3: what was read is of the content that is gone now.
@@ -319,6 +400,7 @@ impl Follow {
 
     /// Hands over what is due by now.
     pub(crate) fn give_due(&mut self, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
+        around.outlet.begin_share(&self.status);
         self.give_until(around.now.elapsed, around)?;
         self.tell_position_to(around.outlet, around.now.wall_ns);
         self.status
@@ -342,10 +424,38 @@ impl Follow {
 
     /// Hands over what no line break ends, since none will come.
     pub(crate) fn finish(&mut self, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
+        around.outlet.begin_share(&self.status);
         self.give_rest(around)?;
         self.tell_position_to(around.outlet, around.now.wall_ns);
         self.note(0, 0, around.metrics);
         Ok(())
+    }
+
+    /// Hands over a mark that says what is missing behind the last record.
+    pub(crate) fn give_gap(
+        &mut self,
+        gap: &LogGap,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), Stopped> {
+        self.give_held(around)?;
+        count_gap(gap, &self.status, around);
+        give_gap(
+            gap,
+            self.decoder.default_output(),
+            &mut self.streams,
+            around.outlet,
+        )
+    }
+
+    /// A gap behind the last record.
+    pub(crate) fn gap(&self, bytes: u64, reason: GapReason, now_ns: i64) -> LogGap {
+        LogGap {
+            bytes,
+            from_ns: self.last_ns(),
+            to_ns: now_ns,
+            reason,
+            path: self.path.to_string_lossy().into_owned(),
+        }
     }
 
     /// Tells the store that the file will not be asked for again.
@@ -408,15 +518,39 @@ impl Follow {
         decoder.finish(when, &mut give)
     }
 
+    /// Hands over the unfinished record, but not the unfinished line.
+    fn give_parts(&mut self, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
+        let when = self.when(around.now);
+        let Self {
+            decoder, streams, ..
+        } = self;
+        let outlet = &mut *around.outlet;
+        decoder.finish(when, &mut |record: Record<'_>| streams.give(record, outlet))
+    }
+
     /// Starts at the beginning: the content is another one.
     fn restart(&mut self, around: &mut Surroundings<'_>) -> Result<(), Stopped> {
+        let unread = self.known_bytes.saturating_sub(self.splitter.next());
         info!(path = %self.path.display(), "log file was truncated or rewritten, reading it from its start");
         around.metrics.truncations.inc();
         // The rest of an unfinished line is gone; what there is of it is kept.
-        self.give_rest(around)?;
+        if unread == 0 {
+            self.give_rest(around)?;
+        } else {
+            // The rest of the line may be in a copy.
+            self.give_parts(around)?;
+            let offset = self.splitter.start();
+            self.cut = Some(Cut {
+                head: self.head,
+                offset,
+                bytes: unread + self.splitter.next().saturating_sub(offset),
+                last_ns: self.last_ns(),
+            });
+        }
         self.splitter.restart();
         self.decoder.restart();
         self.head_before = std::mem::take(&mut self.head);
+        self.known_bytes = 0;
         self.tell = true;
         Ok(())
     }
@@ -454,9 +588,10 @@ impl Follow {
                 offset,
                 pending,
                 told_ns: now_ns,
-                last_ns: self.last_ns.max(self.decoder.last_ns()),
+                last_ns: self.last_ns(),
                 behind: self.status.lag_bytes.load(Relaxed),
                 format: self.decoder.format_name().to_owned(),
+                done: self.done,
             })),
         });
     }
@@ -468,8 +603,12 @@ impl Follow {
         metrics.lines_malformed.inc_by(tally.malformed);
         metrics.lines_cut.inc_by(tally.cut_lines);
         metrics.cut_bytes.inc_by(tally.cut_bytes);
-        metrics.nul_bytes.inc_by(self.splitter.take_nul_bytes());
+        metrics.records_split.inc_by(tally.split_records);
+        let nul_bytes = self.splitter.take_nul_bytes();
+        metrics.nul_bytes.inc_by(nul_bytes);
         let status = &self.status;
+        status.count_lost("cut", 0, tally.cut_bytes);
+        status.count_lost("holes", 0, nul_bytes);
         status.bytes_read.fetch_add(read as u64, Relaxed);
         status.lines_read.fetch_add(tally.lines, Relaxed);
         status.last_line_ns.store(self.decoder.last_ns(), Relaxed);
@@ -483,6 +622,32 @@ impl Follow {
         });
         self.note_size(size);
     }
+}
+
+/// Hands over a gap's mark in the place of the missing lines.
+pub(crate) fn give_gap(
+    gap: &LogGap,
+    output: Option<Output>,
+    streams: &mut Streams,
+    outlet: &mut Outlet,
+) -> Result<(), Stopped> {
+    let text = gap.to_string();
+    let record = Record {
+        output,
+        time_ns: if gap.from_ns > 0 {
+            gap.from_ns
+        } else {
+            gap.to_ns
+        },
+        level: Level::Warn,
+        text: text.as_bytes(),
+    };
+    streams.give(record, outlet)
+}
+
+fn count_gap(gap: &LogGap, status: &Status, around: &Surroundings<'_>) {
+    status.count_lost(gap.reason.as_str(), 0, gap.bytes);
+    around.metrics.count_gap(gap);
 }
 
 /// What failed and what to do, in a sentence.

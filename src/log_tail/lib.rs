@@ -22,6 +22,7 @@ mod files;
 mod find;
 mod follow;
 mod formats;
+mod gz;
 mod identity;
 mod level_detect;
 mod level_of;

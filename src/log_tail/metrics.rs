@@ -1,5 +1,6 @@
 //! What the collector counts about itself.
 
+use model::LogGap;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -32,6 +33,19 @@ pub struct Metrics {
     pub lines_dropped: Family<Reason, Counter>,
     /// Lines that were longer than the limit and were cut with a mark.
     pub lines_cut: Counter,
+    /// Joined records that were full and go on in another one.
+    pub records_split: Counter,
+    /// Marks for missing lines that were put into streams, by reason: rotated_away, truncated,
+    /// deleted, replaced, damaged.
+    pub gaps: Family<Reason, Counter>,
+    /// Bytes that are known to be missing at those marks, by the same reasons.
+    pub gap_bytes: Family<Reason, Counter>,
+    /// Compressed rotated files that were read.
+    pub packed_files: Counter,
+    /// Files of which lines will be lost if nothing changes.
+    pub files_endangered: Gauge,
+    /// How many files may be open at most.
+    pub open_files_max: Gauge,
     /// Bytes cut off from lines that were longer than the limit.
     pub cut_bytes: Counter,
     /// Bytes of holes (runs of NUL) that were skipped in text files.
@@ -75,6 +89,16 @@ impl Metrics {
             ("files", "Files that are being followed", &m.files),
             ("open_files", "Files that are held open", &m.open_files),
             (
+                "open_files_max",
+                "How many files may be held open at most",
+                &m.open_files_max,
+            ),
+            (
+                "files_endangered",
+                "Files of which lines will be lost if nothing changes",
+                &m.files_endangered,
+            ),
+            (
                 "files_failed",
                 "Files that cannot be read or are left alone because of what is in them",
                 &m.files_failed,
@@ -95,6 +119,16 @@ impl Metrics {
                 "lines_cut",
                 "Lines that were longer than the limit and were cut with a mark",
                 &m.lines_cut,
+            ),
+            (
+                "records_split",
+                "Joined records that were full and go on in another one",
+                &m.records_split,
+            ),
+            (
+                "packed_files",
+                "Compressed rotated files that were read",
+                &m.packed_files,
             ),
             (
                 "cut_bytes",
@@ -171,11 +205,30 @@ impl Metrics {
             m.lines_dropped.clone(),
         );
         all.register(
+            "gaps",
+            "Marks for missing lines that were put into streams, by reason",
+            m.gaps.clone(),
+        );
+        all.register(
+            "gap_bytes",
+            "Bytes that are known to be missing at those marks, by reason",
+            m.gap_bytes.clone(),
+        );
+        all.register(
             "store_retries",
             "Batches that the store did not take at first, by reason",
             m.store_retries.clone(),
         );
         metrics
+    }
+
+    /// Counts a mark for missing lines.
+    pub(crate) fn count_gap(&self, gap: &LogGap) {
+        let reason = Reason {
+            reason: gap.reason.as_str(),
+        };
+        self.gaps.get_or_create(&reason).inc();
+        self.gap_bytes.get_or_create(&reason).inc_by(gap.bytes);
     }
 }
 

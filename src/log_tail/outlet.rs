@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::metrics::{Metrics, Reason};
+use crate::status::Status;
 
 /// A batch is handed over at this size at the latest. One turn of one file may go beyond it by
 /// what it reads.
@@ -23,6 +24,9 @@ const BATCH_LINES_MAX: usize = 16 << 10;
 
 /// What the sources of this room's checkpoints begin with.
 pub(crate) const SOURCE_PREFIX: &str = "file-";
+
+/// The reason of lines that the store does not take.
+const REFUSED: &str = "refused";
 
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(200);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -45,6 +49,16 @@ pub(crate) struct Outlet {
     cancel: CancellationToken,
     positions: Positions,
     batch: LogBatch,
+    /// Whose records the batch holds, for their accounts: the last one may still add to it.
+    shares: Vec<Share>,
+}
+
+/// A file's part of a batch.
+#[derive(Debug)]
+struct Share {
+    status: Arc<Status>,
+    records: u64,
+    bytes: u64,
 }
 
 impl Outlet {
@@ -60,6 +74,7 @@ impl Outlet {
             cancel,
             positions,
             batch: LogBatch::default(),
+            shares: Vec::new(),
         }
     }
 
@@ -90,9 +105,27 @@ impl Outlet {
         Ok(positions)
     }
 
-    /// Adds a line to the batch.
+    /// The records that come next are of this file.
+    pub(crate) fn begin_share(&mut self, status: &Arc<Status>) {
+        match self.shares.last_mut() {
+            Some(last) if Arc::ptr_eq(&last.status, status) => {}
+            // Of a file that had nothing to give.
+            Some(last) if last.records == 0 => last.status = Arc::clone(status),
+            _ => self.shares.push(Share {
+                status: Arc::clone(status),
+                records: 0,
+                bytes: 0,
+            }),
+        }
+    }
+
+    /// Adds a record to the batch.
     pub(crate) fn line(&mut self, stream: StreamId, time_ns: i64, level: Level, text: &[u8]) {
         self.batch.push(stream, time_ns, level, text);
+        if let Some(share) = self.shares.last_mut() {
+            share.records += 1;
+            share.bytes += text.len() as u64;
+        }
     }
 
     /// Adds the position that the lines so far bring a file to.
@@ -104,9 +137,12 @@ impl Outlet {
     }
 
     /// Counts lines that go nowhere because the store refuses their stream.
-    pub(crate) fn drop_line(&mut self) {
-        let reason = Reason { reason: "refused" };
+    pub(crate) fn drop_line(&mut self, bytes: usize) {
+        let reason = Reason { reason: REFUSED };
         self.metrics.lines_dropped.get_or_create(&reason).inc();
+        if let Some(share) = self.shares.last() {
+            share.status.count_lost(REFUSED, 1, bytes as u64);
+        }
     }
 
     /// Hands the batch over when it is large.
@@ -130,8 +166,14 @@ impl Outlet {
         if taken?.is_some() {
             self.metrics.lines.inc_by(n_lines);
             self.note_positions();
+            for share in self.shares.drain(..) {
+                share.status.count_stored(share.records, share.bytes);
+            }
         } else {
-            let reason = Reason { reason: "refused" };
+            for share in self.shares.drain(..) {
+                (share.status).count_lost(REFUSED, share.records, share.bytes);
+            }
+            let reason = Reason { reason: REFUSED };
             let dropped = self.metrics.lines_dropped.get_or_create(&reason);
             dropped.inc_by(n_lines);
         }

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use crate::checkpoint::{self, State};
 use crate::disk::read_head;
+use crate::gz;
 use crate::identity::Inode;
 use crate::metrics::Metrics;
 
@@ -85,10 +86,15 @@ impl Restoring {
 
 /// Whether the file at `path`, with the same inode number, is the one of the checkpoint.
 pub(crate) fn fits(state: &State, path: &Path, metadata: &Metadata) -> bool {
+    // Of an empty file nothing is known: a file under its number may be any other.
+    if state.head.bytes == 0 && state.offset == 0 {
+        return false;
+    }
     let same_device = Inode::of(metadata).device == state.inode.device;
     // On another device number it must be at the same path and have a head to compare.
     let same_disk = same_device || (path == state.path && state.head.bytes > 0);
+    // A compressed file is shorter than its content, to which the offset belongs.
     same_disk
-        && metadata.len() >= state.offset
+        && (metadata.len() >= state.offset || gz::is_packed(path))
         && read_head(path).is_ok_and(|start| state.head.grown(&start).is_some())
 }

@@ -4,7 +4,8 @@
 //! before the store had committed anything of it. Then only its new name is there: that of a
 //! followed file with something behind it (`app.log.1`, `0.log.20260301-100000`). Such a file is
 //! read from its beginning if it was written recently; older ones were there before the collector
-//! came and are left alone. A copy of a followed file (copytruncate, a backup) has the same head
+//! came and are left alone. Compressed ones (`app.log.2.gz`) are looked at when the collector
+//! starts, since a file may have been compressed while it was away. A copy of a followed file (copytruncate, a backup) has the same head
 //! and is left alone too.
 
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::{modified_ns, read_head};
 use crate::find::names;
+use crate::gz;
 use crate::identity::{Head, Inode};
 
 /// The store commits lines this long after they came at the latest, with a margin: a file that was
@@ -36,7 +38,7 @@ pub(crate) struct Sibling {
     pub(crate) inode: Inode,
     pub(crate) start: Vec<u8>,
     pub(crate) bytes: u64,
-    written_ns: i64,
+    pub(crate) written_ns: i64,
 }
 
 impl Sibling {
@@ -64,17 +66,36 @@ pub(crate) struct Siblings {
 }
 
 impl Siblings {
-    /// Plain files named like `path` with something behind, written after `since_ns`, the one
-    /// written first before the others.
-    pub(crate) fn of(&mut self, path: &Path, since_ns: i64) -> Vec<Sibling> {
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+    /// Compressed files named like `path` with something behind, of which no plain form is there
+    /// any more, the one rotated first before the others.
+    pub(crate) fn packed_of(&mut self, path: &Path) -> Vec<Sibling> {
+        let Some(name) = path.file_name() else {
             return Vec::new();
         };
         let name = name.to_string_lossy();
-        let neighbours = self
-            .folders
-            .entry(folder.to_owned())
-            .or_insert_with(|| list(folder));
+        let neighbours = self.neighbours(path);
+        let mut siblings: Vec<Sibling> = (neighbours.iter())
+            .filter(|neighbour| {
+                let plain = neighbour.name.strip_suffix(".gz");
+                plain.is_some_and(|plain| {
+                    is_rotated_name(plain, &name)
+                        && !neighbours.iter().any(|other| other.name == plain)
+                })
+            })
+            .filter_map(|neighbour| sibling(&neighbour.path))
+            .collect();
+        siblings.sort_by_cached_key(|sibling| rotation_order(&sibling.path));
+        siblings
+    }
+
+    /// Plain files named like `path` with something behind, written after `since_ns`, the one
+    /// written first before the others.
+    pub(crate) fn of(&mut self, path: &Path, since_ns: i64) -> Vec<Sibling> {
+        let Some(name) = path.file_name() else {
+            return Vec::new();
+        };
+        let name = name.to_string_lossy();
+        let neighbours = self.neighbours(path);
         let mut siblings: Vec<Sibling> = neighbours
             .iter()
             .filter(|neighbour| is_rotated_name(&neighbour.name, &name))
@@ -84,6 +105,34 @@ impl Siblings {
         siblings.sort_by(|a, b| (a.written_ns, &a.path).cmp(&(b.written_ns, &b.path)));
         siblings
     }
+
+    /// What is in the folder of a path.
+    fn neighbours(&mut self, path: &Path) -> &[Neighbour] {
+        let Some(folder) = path.parent() else {
+            return &[];
+        };
+        (self.folders.entry(folder.to_owned())).or_insert_with(|| list(folder))
+    }
+}
+
+/// Orders rotated files by age, oldest first: numbers count backwards (`x.log.2` before
+/// `x.log.1`), dates forwards.
+pub(crate) fn rotation_order(path: &Path) -> (std::cmp::Reverse<u32>, String) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let ending = name
+        .rsplit_once(['.', '-'])
+        .map_or("", |(_, ending)| ending);
+    let number = (ending.len() <= 3)
+        .then(|| ending.parse().ok())
+        .flatten()
+        .unwrap_or_default();
+    let dated = if number == 0 {
+        name.to_owned()
+    } else {
+        String::new()
+    };
+    (std::cmp::Reverse(number), dated)
 }
 
 fn is_rotated_name(name: &str, of: &str) -> bool {
@@ -112,7 +161,11 @@ fn sibling(path: &Path) -> Option<Sibling> {
         path: path.to_owned(),
         inode: Inode::of(&metadata),
         start,
-        bytes: metadata.len(),
+        bytes: if gz::is_packed(path) {
+            gz::content_bytes(path).unwrap_or(0)
+        } else {
+            metadata.len()
+        },
         written_ns: modified_ns(&metadata),
     })
 }
@@ -120,6 +173,33 @@ fn sibling(path: &Path) -> Option<Sibling> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rotated_files_are_ordered_by_age() {
+        let mut names = [
+            "a.log.1",
+            "a.log.10.gz",
+            "a.log.2.gz",
+            "a.log.3",
+            "a.log-20260302.gz",
+            "a.log-20260301.gz",
+        ];
+        names.sort_by_cached_key(|name| rotation_order(Path::new(name)));
+        assert_eq!(
+            names,
+            [
+                "a.log.10.gz",
+                "a.log.3",
+                "a.log.2.gz",
+                "a.log.1",
+                "a.log-20260301.gz",
+                "a.log-20260302.gz",
+            ]
+        );
+        let mut names = ["0.log.20260301-110000", "0.log.20260301-100000.gz"];
+        names.sort_by_cached_key(|name| rotation_order(Path::new(name)));
+        assert_eq!(names[0], "0.log.20260301-100000.gz");
+    }
 
     #[test]
     fn rotated_names_are_told_from_others() {

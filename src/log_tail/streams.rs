@@ -43,7 +43,7 @@ impl Streams {
             Stream::Open(stream) => {
                 outlet.line(stream, record.time_ns, record.level, record.text);
             }
-            Stream::NotOpened | Stream::Refused => outlet.drop_line(),
+            Stream::NotOpened | Stream::Refused => outlet.drop_line(record.text.len()),
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 pub mod alert;
 pub mod bytes;
 pub mod duration;
+pub mod gap;
 pub mod labels;
 pub mod log;
 pub mod matcher;
@@ -17,15 +18,16 @@ pub mod target;
 pub mod time;
 
 pub use alert::Alert;
+pub use gap::{GAP_MARK, GapReason, LogGap, is_gap};
 pub use labels::{Label, Labels, LabelsBuilder, METRIC_NAME};
-pub use log::{Checkpoint, Level, LogBatch, LogLine, LogSink, StreamId};
+pub use log::{Checkpoint, Level, LineRules, LogBatch, LogLine, LogSink, StreamId};
 pub use matcher::{MatchOp, Matcher};
 pub use sample::{
     MetricKind, MetricMetadata, STALE_NAN_BITS, Sample, SampleSink, Scrape, SlotId, TargetId,
     is_stale, stale_nan,
 };
 pub use series::{Samples, Selection, SeriesCursor, SeriesReader};
-pub use target::{Health, LogSource, LogSourceState, ScrapeTarget};
+pub use target::{Health, LogCollector, LogLoss, LogSource, LogSourceState, ScrapeTarget};
 
 /// Why a store could not take or give data. Both stores speak of their failures in these words,
 /// so that a collector can tell "wait and try again" from "this input is at fault".

@@ -188,6 +188,24 @@ pub trait LogSink: Send + Sync {
     fn committed_checkpoint(&self, source: &str) -> Result<Option<Vec<u8>>, StoreError>;
 }
 
+/// What happens to lines before they are stored: the processing rules, for a collector that keeps
+/// lines on disk itself before the store has them (a journal). It brings them through the rules
+/// first, so that what must not be stored is not in its journal either, and hands them to the
+/// store directly. Others need not know of rules: they stand in front of their [`LogSink`].
+pub trait LineRules: Send + Sync {
+    /// Brings a batch through the rules. Its lines name label sets by their places in `streams`;
+    /// `open` gives other label sets, which rules make of them, further places.
+    ///
+    /// # Errors
+    /// Those of `open`, but for `Limit` and `Refused`: then the lines keep their label set.
+    fn pass(
+        &self,
+        streams: &[Labels],
+        batch: LogBatch,
+        open: &mut dyn FnMut(&Labels) -> Result<StreamId, StoreError>,
+    ) -> Result<LogBatch, StoreError>;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

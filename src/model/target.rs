@@ -79,14 +79,44 @@ pub struct LogSource {
     pub state: LogSourceState,
     /// Bytes read since the process started.
     pub bytes_read: u64,
-    /// Lines handed to the store since the process started.
+    /// Lines of the file read since the process started.
     pub lines_read: u64,
-    /// Lines dropped since the process started (binary, cut beyond the limit, …).
+    /// Records that the store took since the process started; joined lines are one.
+    pub records_stored: u64,
+    /// Bytes of their texts.
+    pub bytes_stored: u64,
+    /// Lines dropped since the process started, for whatever reason.
     pub lines_dropped: u64,
+    /// What was lost since the process started, by reason.
+    pub losses: Vec<LogLoss>,
     /// Bytes in the file that are not read yet.
     pub lag_bytes: u64,
     /// Seconds since the last line that was read, or 0 when all is read.
     pub lag_seconds: f64,
     /// When its last line was written, nanoseconds since 1970-01-01 UTC; 0 for never.
     pub last_line_ns: i64,
+    /// Why lines of it will be lost if nothing changes, in a sentence; empty where they will not.
+    pub danger: String,
+}
+
+/// Lines and bytes of a source that were lost for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogLoss {
+    /// `refused`, `cut`, `holes`, or one of [`crate::GapReason`].
+    pub reason: &'static str,
+    /// How many lines, where that is known.
+    pub lines: u64,
+    /// How many bytes at least.
+    pub bytes: u64,
+}
+
+/// What the log collector tells about itself as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogCollector {
+    /// Files that it holds open now, and as many as it may.
+    pub open_files: usize,
+    /// At most so many.
+    pub open_files_max: usize,
+    /// Limits that it has reached and what to do, each a sentence.
+    pub notices: Vec<String>,
 }

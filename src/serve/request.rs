@@ -138,6 +138,10 @@ pub(crate) struct Visit {
     pub(crate) keys: bool,
     /// Whether only the changing part of the page is wanted.
     pub(crate) fragment: bool,
+    /// Host and port that the browser knows Yagura by; may be empty.
+    pub(crate) host: String,
+    /// Cookies that only one page understands, by their names without `yagura_`.
+    choices: Vec<(String, String)>,
     /// When it was asked, milliseconds since 1970-01-01 UTC.
     pub(crate) now_ms: i64,
 }
@@ -154,6 +158,8 @@ impl Visit {
             zone: zone(cookie("yagura_zone")),
             keys: cookie("yagura_keys") != "off",
             fragment: headers.contains_key(FRAGMENT_HEADER),
+            host: host(headers),
+            choices: choices(headers),
             now_ms,
         }
     }
@@ -169,6 +175,14 @@ impl Visit {
     }
 }
 
+impl Visit {
+    /// What somebody chose on a page, as the script keeps it in the cookie `yagura_NAME`.
+    pub(crate) fn choice(&self, name: &str) -> &str {
+        let choice = self.choices.iter().find(|(key, _)| key == name);
+        choice.map_or("", |(_, value)| value.as_str())
+    }
+}
+
 impl FromRequestParts<Arc<Services>> for Visit {
     type Rejection = Infallible;
 
@@ -180,15 +194,38 @@ impl FromRequestParts<Arc<Services>> for Visit {
     }
 }
 
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    cookies(headers)
         .find(|(key, _)| *key == name)
         .map(|(_, value)| value)
+}
+
+/// Scripts write cookies with `encodeURIComponent`, which leaves no plus sign.
+fn choices(headers: &HeaderMap) -> Vec<(String, String)> {
+    cookies(headers)
+        .filter_map(|(key, value)| Some((key.strip_prefix("yagura_")?, value)))
+        .filter_map(|(key, value)| {
+            let (value, _) = form_urlencoded::parse(value.as_bytes()).next()?;
+            Some((key.to_owned(), value.into_owned()))
+        })
+        .collect()
+}
+
+/// The guard has checked it; here it is only shown, as part of commands to copy.
+fn host(headers: &HeaderMap) -> String {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    host.unwrap_or_default().to_owned()
 }
 
 /// The zone of a cookie: `Europe/Berlin`, with its slash as it is or as `%2F`.

@@ -1,10 +1,12 @@
 // Starts the real binary with a folder of its own and some log lines, and ends it again.
 import { spawn } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
@@ -25,8 +27,11 @@ function line(n, now) {
   return `${time} INFO request ${n} served in ${n % 50} ms`;
 }
 
-/** A running Yagura: `url`, `append(text)`, `stop()`. */
-export async function start({ logs = true } = {}) {
+/**
+ * A running Yagura: `url`, `append(text)`, `write(name, text)`, `stop()`. `files` are log files
+ * that are there before it starts: names without `.log`, and their text.
+ */
+export async function start({ logs = true, files = {} } = {}) {
   const dir = mkdtempSync(join(tmpdir(), "yagura-browser-"));
   mkdirSync(join(dir, "logs"));
   const file = join(dir, "logs", "app.log");
@@ -34,6 +39,7 @@ export async function start({ logs = true } = {}) {
   if (logs) {
     appendFileSync(file, Array.from({ length: 600 }, (_, n) => line(n, now) + "\n").join(""));
   }
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, "logs", `${name}.log`), text);
   writeFileSync(
     join(dir, "test.rules.yml"),
     `groups:
@@ -77,6 +83,7 @@ prometheus:
   return {
     url,
     append: (text) => appendFileSync(file, text + "\n"),
+    write: (name, text) => appendFileSync(join(dir, "logs", `${name}.log`), text),
     stop: async () => {
       const ended = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGTERM");
@@ -95,4 +102,27 @@ export async function waitFor(what, ask) {
     if (Date.now() > deadline) throw new Error(`still waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+}
+
+/** Chromium, wherever the package manager has put it. */
+export async function launch() {
+  const path = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+  if (!path) throw new Error("no Chromium: run make test, or install it with the package manager");
+  return chromium.launch({
+    executablePath: path,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+      "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** Serious violations of WCAG 2.2 AA, each in a line. */
+export async function violations(page) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() =>
+    globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag22aa"] }));
+  return found.violations
+    .filter((v) => ["serious", "critical"].includes(v.impact))
+    .map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`);
 }

@@ -1,17 +1,14 @@
 // Every page, in both themes and at phone width: no console error, no failed request, no serious
 // accessibility violation, a screenshot to look at (tests/browser/screenshots).
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
-import { start, waitFor } from "./appliance.mjs";
+import { launch, start, violations, waitFor } from "./appliance.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const shots = join(here, "screenshots");
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 const PAGES = [
   ["overview", "/"],
@@ -35,13 +32,7 @@ let browser;
 before(async () => {
   mkdirSync(shots, { recursive: true });
   yagura = await start();
-  const path = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
-  assert.ok(path, "no Chromium: run make test, or install it with the package manager");
-  browser = await chromium.launch({
-    executablePath: path,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-      "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
+  browser = await launch();
   // Pages are looked at when there is something to see.
   await waitFor("log lines and samples", async () => {
     const logs = await (await fetch(`${yagura.url}/api/v1/logs/query?q=pump&limit=1`)).text();
@@ -82,13 +73,7 @@ for (const theme of ["dark", "light"]) {
         assert.equal(await page.locator("h1").count(), 1, "one h1");
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         assert.ok(wide <= 0, `the page is ${wide} px wider than the window`);
-        await page.evaluate(axe);
-        const found = await page.evaluate(() =>
-          globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag22aa"] }));
-        const serious = found.violations
-          .filter((v) => ["serious", "critical"].includes(v.impact))
-          .map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`);
-        assert.deepEqual(serious, []);
+        assert.deepEqual(await violations(page), []);
         await context.close();
       });
     }

@@ -50,15 +50,25 @@ impl Site {
             .unwrap_or_else(|log| panic!("yagura did not start:\n{log}"))
     }
 
+    /// As [`Site::start`], at an address that is known before.
+    pub(crate) fn start_at(&self, listen: &str) -> Appliance {
+        self.try_start_at(listen)
+            .unwrap_or_else(|log| panic!("yagura did not start:\n{log}"))
+    }
+
     /// Starts the binary; `Err` is what it wrote to standard error before it gave up.
     pub(crate) fn try_start(&self) -> Result<Appliance, String> {
+        self.try_start_at("127.0.0.1:0")
+    }
+
+    fn try_start_at(&self, listen: &str) -> Result<Appliance, String> {
         let log = self.path("stderr.txt");
         let mut child = Command::new(env!("CARGO_BIN_EXE_yagura"))
             .arg("--config")
             .arg(self.path("yagura.yaml"))
             .arg("--data")
             .arg(self.path("data"))
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", listen])
             .stdout(Stdio::piped())
             .stderr(
                 File::options()

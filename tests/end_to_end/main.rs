@@ -4,9 +4,11 @@
 mod alerts;
 mod appliance;
 mod bad_input;
+mod cli;
 mod configuration;
 mod crash;
 mod full_disk;
+mod log_counts;
 mod logs;
 mod metrics;
 mod receive;

@@ -20,9 +20,14 @@ const list: Key[] = [];
 let first = "";
 let firstAt = 0;
 
-/** Adds a key or a pair of keys (`g o`) with what the list says about it. */
+/**
+ * Adds a key or a pair of keys (`g o`) with what the list says about it; a page's own meaning
+ * takes the place of the shell's.
+ */
 export function onKey(keys: string, does: string, run: Key["run"]): void {
-  list.push({ keys, does, run });
+  const known = list.find((key) => key.keys === keys);
+  if (known) Object.assign(known, { does, run });
+  else list.push({ keys, does, run });
 }
 
 export function startKeys(): void {

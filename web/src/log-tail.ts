@@ -5,8 +5,7 @@
  * lost it is tried again after 1, 2, 4, 8, 15 s, and what came in between is fetched.
  */
 
-import { justAfter } from "./log-details";
-import type { LogRecord } from "./log-row";
+import { type LogRecord, fetchLines, pieces } from "./log-record";
 import { lost } from "./refresh";
 
 const RETRY_S = [1, 2, 4, 8, 15];
@@ -91,11 +90,9 @@ export class Tail {
   private take(data: string): void {
     const records: LogRecord[] = [];
     let missing = 0;
-    for (const line of data.split("\n")) {
-      if (!line) continue;
-      const message = JSON.parse(line) as LogRecord & { skipped?: number };
-      if (message.skipped !== undefined) missing += message.skipped;
-      else records.push(message);
+    for (const piece of pieces(data)) {
+      if (piece.skipped !== undefined) missing += piece.skipped;
+      else records.push(piece);
     }
     this.deliver(records, missing);
   }
@@ -108,33 +105,12 @@ export class Tail {
   /** What was written between the newest known line and the opening of the socket. */
   private async catchUp(): Promise<void> {
     const to = new Date(Date.now() + 60_000).toISOString();
-    const params = new URLSearchParams({ q: this.q, from: this.newest, to, limit: String(CATCH_UP_MAX), text: "1" });
     try {
-      const response = await fetch(`/api/v1/logs/query?${params}`);
-      if (!response.ok) return;
-      const records = (await response.text())
-        .split("\n")
-        .filter((line) => line !== "")
-        .map((line) => JSON.parse(line) as LogRecord & { error?: string })
-        .filter((record) => !record.error);
+      const records = await fetchLines({ q: this.q, from: this.newest, to, limit: String(CATCH_UP_MAX) });
       // Newest first from the API; the oldest missing ones are beyond the limit.
       this.deliver(records.reverse(), records.length >= CATCH_UP_MAX ? -1 : 0);
     } catch {
       // The socket notices as well, and tries again.
     }
   }
-}
-
-/** Fetches the lines before a time, newest first, those of that very time included. */
-export async function linesBefore(q: string, from: string, time: string, limit: number): Promise<LogRecord[]> {
-  const params = new URLSearchParams({ q, from, to: justAfter(time), limit: String(limit), text: "1" });
-  const response = await fetch(`/api/v1/logs/query?${params}`);
-  const records: LogRecord[] = [];
-  for (const line of (await response.text()).split("\n")) {
-    if (!line) continue;
-    const record = JSON.parse(line) as LogRecord & { error?: string };
-    if (record.error) throw new Error(record.error);
-    records.push(record);
-  }
-  return records;
 }

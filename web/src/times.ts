@@ -30,9 +30,27 @@ export function zone(): string {
 /** The time of a log line, to the millisecond. */
 export function lineTime(rfc3339: string, withDay: boolean): string {
   const time = new Date(rfc3339);
-  const clock = new Intl.DateTimeFormat("en-GB", { timeZone: zone(), hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
-  const day = new Intl.DateTimeFormat("en-US", { timeZone: zone(), month: "short", day: "2-digit" });
+  const { clock, day } = formatsOf(zone());
   return withDay ? `${day.format(time)} ${clock.format(time)}` : clock.format(time);
+}
+
+interface LineFormats {
+  timeZone: string;
+  clock: Intl.DateTimeFormat;
+  day: Intl.DateTimeFormat;
+}
+
+let formats: LineFormats | null = null;
+
+/** Formats cost more to make than to use, and a list has thousands of times. */
+function formatsOf(timeZone: string): LineFormats {
+  if (formats?.timeZone === timeZone) return formats;
+  formats = {
+    timeZone,
+    clock: new Intl.DateTimeFormat("en-GB", { timeZone, hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 }),
+    day: new Intl.DateTimeFormat("en-US", { timeZone, month: "short", day: "2-digit" }),
+  };
+  return formats;
 }
 
 function show(wanted: string): void {

@@ -6,7 +6,7 @@
 //! 3. Found inodes that nobody follows go on from a checkpoint if one fits, else they are new.
 //!    A new file under a name from which another was renamed waits until that one is read.
 //!    Rotated files of that name that nobody has followed (`siblings`) come before it.
-//! 4. At the first look, checkpoints that fit no found file are looked for in their folder, since
+//! 4. (`predecessors`) At the first look, checkpoints that fit no found file are looked for in their folder, since
 //!    they may have been renamed in the meantime: by inode, else (truncated in place) as a copy
 //!    with the same head. What is not there any more is forgotten.
 
@@ -15,24 +15,27 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::{Files, Key, Now};
 use crate::checkpoint::State;
 use crate::config::Start;
-use crate::disk::{last_line_end, read_head};
+use crate::disk::last_line_end;
 use crate::find::{FILES_MAX, Found};
 use crate::follow::{Follow, Place};
-use crate::identity::{Head, Inode};
+use crate::identity::Inode;
 use crate::outlet::Stopped;
-use crate::restore::{Restored, Restoring};
+use crate::restore::Restoring;
 use crate::siblings::Siblings;
 
 /// What kind of look found a new file.
 #[derive(Debug, Clone, Copy)]
-struct Looks {
+pub(super) struct Looks {
     /// It is the first of this process.
     first_look: bool,
+    /// It is the first of this process, and there was one before it: compressed files may hold
+    /// what was written in between.
+    pub(super) packed: bool,
     /// It is the first ever, and files that are there already are read from their end.
     at_end: bool,
 }
@@ -64,7 +67,7 @@ impl Files {
         }
         let keys: Vec<Key> = self.entries.keys().copied().collect();
         for key in keys {
-            self.look_at(key, &here, now);
+            self.look_at(key, &here, now)?;
         }
         let restoring = self.restoring.take();
         let first_look = restoring.is_some();
@@ -76,7 +79,7 @@ impl Files {
                 }
             }
             for restored in restoring.rest() {
-                self.resume_renamed_or_forget(restored, &found, now);
+                self.resume_renamed_or_forget(restored, &found, now)?;
             }
         }
         let mut new: Vec<(Inode, Seen)> = here
@@ -86,29 +89,32 @@ impl Files {
         new.sort_by(|a, b| a.1.path.cmp(&b.1.path));
         let looks = Looks {
             first_look,
+            packed: first_look && !first_ever,
             at_end: first_look && first_ever && self.config.start == Start::End,
         };
         let mut siblings = Siblings::default();
         for (inode, seen) in new {
             if !looks.at_end {
-                self.begin_siblings(&seen.path, &mut siblings, now);
+                self.begin_siblings(&seen.path, &mut siblings, looks, now);
             }
             self.begin(inode, seen, looks, now);
         }
         self.outlet.flush()?;
         self.metrics.files.set(self.entries.len() as i64);
         self.note_totals();
+        self.judge_danger(now);
         Ok(found)
     }
 
     /// Step 2: is a followed file still where it was?
-    fn look_at(&mut self, key: Key, here: &HashMap<Inode, Seen>, now: Now) {
+    fn look_at(&mut self, key: Key, here: &HashMap<Inode, Seen>, now: Now) -> Result<(), Stopped> {
         let Some(entry) = self.entries.get_mut(&key) else {
-            return;
+            return Ok(());
         };
         let follow = &mut entry.follow;
         if follow.place == Place::Gone {
-            return self.enqueue(key);
+            self.enqueue(key);
+            return Ok(());
         }
         let seen = here.get(&follow.inode);
         let there = match seen {
@@ -125,7 +131,7 @@ impl Files {
             if follow.has_changed(&metadata) || failed || waits_for_end {
                 self.enqueue(key);
             }
-            return;
+            return Ok(());
         }
         let candidate = seen
             .map(|seen| seen.path.clone())
@@ -158,146 +164,16 @@ impl Files {
                 self.by_path.remove(&path);
                 self.enqueue(key);
             }
-            None => {
-                if follow.at_end {
-                    self.metrics.files_gone.inc();
-                } else {
-                    self.metrics.files_lost.inc();
-                    warn!(path = %follow.path.display(), "log file vanished before it was read to its end, lines may be missing");
-                }
-                self.remove(key);
-            }
+            None => return self.vanished(key, now),
         }
-    }
-
-    /// Step 3: goes on where an earlier process stopped.
-    fn resume(&mut self, restored: Restored, path: PathBuf, inode: Inode, now: Now) {
-        let Restored { source, mut state } = restored;
-        // Found under a name that a pattern matches: its labels still come from its first name.
-        state.path = path;
-        state.inode = inode;
-        let setting = self.setting(&state.origin);
-        let follow = Follow::resumed(source, state, setting);
-        self.insert(follow, None, now);
-    }
-
-    /// Step 4: a checkpoint whose file was not found under a name that a pattern matches.
-    fn resume_renamed_or_forget(&mut self, restored: Restored, found: &Found, now: Now) {
-        let state = &restored.state;
-        let is_it = |path: &Path| {
-            let inode = fs::metadata(path).ok().filter(Metadata::is_file)?;
-            (Inode::of(&inode).number == state.inode.number
-                && crate::restore::fits(state, path, &inode))
-            .then(|| (path.to_owned(), Inode::of(&inode)))
-        };
-        let place = is_it(&state.path).or_else(|| {
-            let folder = state.path.parent()?;
-            let device = fs::metadata(folder)
-                .ok()
-                .map(|metadata| Inode::of(&metadata).device)?;
-            is_it(&by_inode_in(
-                folder,
-                Inode {
-                    device,
-                    ..state.inode
-                },
-            )?)
-        });
-        match place {
-            // Where it always was: the configuration names it no more. Its position is kept, in
-            // case that the configuration changes back.
-            Some((path, _)) if path == state.origin && !found.files.contains(&path) => {}
-            Some((path, inode)) => {
-                if !self.by_inode.contains_key(&inode) {
-                    self.resume(restored, path, inode, now);
-                }
-            }
-            None => {
-                if let Some(restored) = self.resume_copy(restored, now) {
-                    self.forget_lost(restored);
-                }
-            }
-        }
-    }
-
-    /// Step 4: the rest of a file that was copied and truncated is in the copy. Gives the
-    /// checkpoint back where there is none.
-    fn resume_copy(&mut self, restored: Restored, now: Now) -> Option<Restored> {
-        let state = &restored.state;
-        let truncated = fs::metadata(&state.origin)
-            .is_ok_and(|metadata| Inode::of(&metadata).number == state.inode.number);
-        if !truncated {
-            return Some(restored);
-        }
-        let mut copies = Siblings::default().of(&state.origin, state.told_ns);
-        copies.retain(|copy| {
-            copy.continues(state.head)
-                && copy.bytes >= state.offset
-                && !self.by_inode.contains_key(&copy.inode)
-        });
-        let Some(copy) = copies.pop() else {
-            return Some(restored);
-        };
-        self.resume(restored, copy.path, copy.inode, now);
-        None
-    }
-
-    fn forget_lost(&mut self, restored: Restored) {
-        let Restored { source, state } = restored;
-        debug!(path = %state.path.display(), "log file is gone or was rewritten since the last run");
-        self.metrics.files_lost.inc();
-        self.heads_gone
-            .entry(state.origin)
-            .or_default()
-            .push(state.head);
-        self.outlet.position(model::Checkpoint {
-            source,
-            state: None,
-        });
-    }
-
-    /// Step 3: rotated files of a name that is new, which nobody has read.
-    fn begin_siblings(&mut self, path: &Path, siblings: &mut Siblings, now: Now) {
-        let candidates = siblings.of(path, self.unread_since_ns);
-        if candidates.is_empty() {
-            return;
-        }
-        let mut known: Vec<Head> = self.heads_gone.get(path).cloned().unwrap_or_default();
-        let start = read_head(path).unwrap_or_default();
-        for entry in self
-            .entries
-            .values()
-            .filter(|entry| entry.follow.origin == path)
-        {
-            known.extend(entry.follow.heads());
-        }
-        for sibling in candidates {
-            let is_copy = known.iter().any(|head| sibling.is_copy_of(*head));
-            if is_copy || sibling.is_part_of(&start) || self.by_inode.contains_key(&sibling.inode) {
-                continue;
-            }
-            info!(path = %sibling.path.display(), "found a rotated log file that was not read, reading it first");
-            known.push(Head::of(&sibling.start));
-            let state = State::at(0, sibling.inode, sibling.path, path.to_owned(), now.wall_ns);
-            let before = self.last_renamed_from(path);
-            let follow = Follow::new(state, self.setting(path));
-            self.insert(follow, before, now);
-        }
-    }
-
-    /// The file that had this name last, while it is not read to its end.
-    fn last_renamed_from(&self, path: &Path) -> Option<Key> {
-        let renamed = self.entries.iter().filter(|(_, entry)| {
-            entry.follow.origin == path
-                && entry.follow.place != Place::Named
-                && !entry.follow.at_end
-        });
-        renamed.map(|(key, _)| *key).max()
+        Ok(())
     }
 
     /// Step 3: a file that nobody has read.
     fn begin(&mut self, inode: Inode, seen: Seen, looks: Looks, now: Now) {
-        let Looks { first_look, at_end } = looks;
+        let Looks {
+            first_look, at_end, ..
+        } = looks;
         if self.entries.len() >= FILES_MAX {
             self.metrics.files_bound_reached.inc();
             if !std::mem::replace(&mut self.said.too_many_files, true) {
@@ -324,6 +200,8 @@ impl Files {
         if at_end {
             follow.tell_position();
         }
+        // Told even while it is empty: compressed files that end before are known to be read.
+        follow.comes_after(self.last_ns_of(&path));
         follow.note_size(seen.metadata.len());
         debug!(path = %path.display(), offset, "following log file");
         self.insert(follow, before, now);
@@ -348,7 +226,7 @@ impl Files {
 }
 
 /// The path of an inode in a folder, without asking every file.
-fn by_inode_in(folder: &Path, inode: Inode) -> Option<PathBuf> {
+pub(super) fn by_inode_in(folder: &Path, inode: Inode) -> Option<PathBuf> {
     let entries = fs::read_dir(folder).ok()?;
     entries
         .filter_map(Result::ok)

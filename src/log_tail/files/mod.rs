@@ -2,7 +2,9 @@
 //!
 //! Has no clock and no threads: times are arguments.
 
+mod danger;
 mod look;
+mod predecessors;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -51,6 +53,8 @@ struct Entry {
     settled: bool,
     /// The path behind the link, where the path is a link.
     target: Option<PathBuf>,
+    /// Its account as of the last judgement of danger.
+    seen: danger::Seen,
 }
 
 /// The files that are followed.
@@ -71,14 +75,26 @@ pub(crate) struct Files {
     /// Files with a record that is held back, with when it is due.
     holding: HashMap<Key, Duration>,
     readings: Readings,
+    /// How fast the logs are written and read in which something happens, by first name.
+    paces: HashMap<PathBuf, danger::Pace>,
+    judged_at: Duration,
     restoring: Option<Restoring>,
-    /// Heads of files whose checkpoints fitted nothing, by first name: copies of them are known.
-    heads_gone: HashMap<PathBuf, Vec<Head>>,
+    /// What is known of files that are followed no more, by first name.
+    gone: HashMap<PathBuf, Gone>,
     /// Rotated files that were written later and are not known hold lines that nobody has read.
     unread_since_ns: i64,
     buffer: Vec<u8>,
     look_wanted: bool,
     said: Said,
+}
+
+/// What is known of the files of a name that are followed no more.
+#[derive(Debug, Default)]
+struct Gone {
+    /// Heads of those whose checkpoints fitted nothing: copies of them are known.
+    heads: Vec<Head>,
+    /// Time of the last record that was handed over of them.
+    last_ns: i64,
 }
 
 /// Sentences that are said once per process and not at every look.
@@ -87,6 +103,7 @@ struct Said {
     too_many_open: bool,
     too_many_files: bool,
     unreadable: BTreeSet<PathBuf>,
+    endangered: BTreeSet<PathBuf>,
 }
 
 impl Files {
@@ -118,8 +135,10 @@ impl Files {
             n_open: 0,
             holding: HashMap::new(),
             readings,
+            paces: HashMap::new(),
+            judged_at: Duration::ZERO,
             restoring: Some(restoring),
-            heads_gone: HashMap::new(),
+            gone: HashMap::new(),
             unread_since_ns: told_ns.saturating_sub(COMMIT_DELAY_MAX_NS),
             buffer: Vec::new(),
             look_wanted: false,
@@ -159,7 +178,12 @@ impl Files {
         }
     }
 
-    fn insert(&mut self, follow: Follow, after: Option<Key>, now: Now) {
+    fn insert(&mut self, mut follow: Follow, after: Option<Key>, now: Now) {
+        let is_open = after.is_some() && self.n_open < self.config.open_files_max && {
+            // It has to wait, and must not be deleted meanwhile.
+            follow.hold_open();
+            follow.is_open()
+        };
         let key = self.next_key;
         self.next_key += 1;
         let is_link = fs::symlink_metadata(&follow.path).is_ok_and(|m| m.is_symlink());
@@ -183,8 +207,10 @@ impl Files {
                 active_at: now.elapsed,
                 settled: false,
                 target,
+                seen: danger::Seen::default(),
             },
         );
+        self.count_open(key, false, is_open);
         self.enqueue(key);
     }
 

@@ -98,6 +98,7 @@ impl Files {
         if entry.follow.bytes_read() > read_before {
             entry.active_at = now.elapsed;
         }
+        let cut = entry.follow.take_cut();
         let quiet = now.elapsed.saturating_sub(entry.active_at);
         let mut forget = false;
         if end == TurnEnd::AtEnd {
@@ -123,7 +124,11 @@ impl Files {
             TurnEnd::Moved => self.look_wanted = true,
             TurnEnd::AtEnd | TurnEnd::Failed => {}
         }
+        if let Some(cut) = cut {
+            self.recover_cut(key, cut, now)?;
+        }
         if forget {
+            self.remember_gone(key);
             info!(path = %self.path_of(key), "log file was deleted, all of it is read");
             self.metrics.files_gone.inc();
             self.remove(key);

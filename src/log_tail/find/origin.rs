@@ -48,6 +48,11 @@ pub(crate) fn labels(path: &Path, host: Option<&str>) -> Labels {
     Labels::from_pairs([("file", &*file), ("host", host)])
 }
 
+/// Whether a path is that of a container's log in the kubelet's folder.
+pub(crate) fn is_pod_log(path: &Path) -> bool {
+    pod_parts(path).is_some()
+}
+
 /// Namespace, pod and container of `<namespace>_<pod>_<uid>/<container>/<restart>.log`. None of
 /// the names can hold an underscore.
 fn pod_parts(path: &Path) -> Option<(&str, &str, &str)> {

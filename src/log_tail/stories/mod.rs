@@ -3,7 +3,9 @@
 
 mod crash;
 mod engine;
+mod gaps;
 mod live;
+mod packed;
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
@@ -12,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use jiff::tz::TimeZone;
 use model::{Checkpoint, Labels, Level, LogBatch, LogSink, StoreError, StreamId};
 use parking_lot::Mutex;
@@ -46,6 +50,7 @@ struct Inside {
     /// So many calls fail from now on.
     failures: usize,
     largest_batch: usize,
+    refuses: bool,
 }
 
 /// A store in memory: lines are visible at once and safe after [`Sink::commit`].
@@ -69,6 +74,11 @@ impl Sink {
 
     pub(crate) fn fail(&self, times: usize) {
         self.0.lock().failures = times;
+    }
+
+    /// Takes no stream from now on.
+    pub(crate) fn refuse(&self) {
+        self.0.lock().refuses = true;
     }
 
     /// How many calls will fail still.
@@ -103,6 +113,9 @@ impl LogSink for Sink {
     fn open_stream(&self, labels: &Labels) -> Result<StreamId, StoreError> {
         let mut inside = self.0.lock();
         Self::may_fail(&mut inside)?;
+        if inside.refuses {
+            return Err(StoreError::Refused("the test says so".to_owned()));
+        }
         if let Some(at) = inside.streams.iter().position(|known| known == labels) {
             return Ok(StreamId(at as u32));
         }
@@ -200,6 +213,15 @@ impl World {
         file.and_then(|file| file.set_len(0)).expect("truncated");
     }
 
+    /// Compresses a file as rotation does: the plain one is gone behind it.
+    pub(crate) fn gzip(&self, name: &str) {
+        let content = fs::read(self.path(name)).expect("read");
+        let packed = gzipped(&content);
+        fs::write(self.path(&format!("{name}.tmp")), packed).expect("written");
+        self.rename(&format!("{name}.tmp"), &format!("{name}.gz"));
+        self.remove(name);
+    }
+
     fn now(&self) -> Now {
         Now {
             wall_ns: model::time::now_ns(),
@@ -217,10 +239,24 @@ impl World {
         }
     }
 
+    /// Looks, and gives each file one turn.
+    pub(crate) fn glance_once(&mut self) {
+        let now = self.now();
+        let files = self.files(now);
+        files.look(now).expect("not stopped");
+        files.round(now).expect("not stopped");
+    }
+
     /// Looks and reads all there is. The last record of each file may be held back.
     pub(crate) fn glance(&mut self) {
         let now = self.now();
-        let files = match &mut self.files {
+        let files = self.files(now);
+        files.look(now).expect("not stopped");
+        while files.round(now).expect("not stopped") {}
+    }
+
+    fn files(&mut self, now: Now) -> &mut Files {
+        match &mut self.files {
             Some(files) => files,
             empty => empty.insert(
                 Files::new(
@@ -239,9 +275,7 @@ impl World {
                 )
                 .expect("not stopped"),
             ),
-        };
-        files.look(now).expect("not stopped");
-        while files.round(now).expect("not stopped") {}
+        }
     }
 
     /// Lets time pass.
@@ -271,6 +305,12 @@ impl World {
             .find(|source| source.path.ends_with(name))
             .expect("followed")
     }
+}
+
+pub(crate) fn gzipped(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(content).expect("in memory");
+    encoder.finish().expect("in memory")
 }
 
 pub(crate) fn config(folder: &Path) -> Config {

@@ -1,11 +1,13 @@
 //! `/api/v1/logs/*`: searching, counting and following log lines.
 //!
 //! - `query`: lines as NDJSON, streamed (file `logs/stream.rs`).
+//! - `context`: the lines around a line (file `logs/context.rs`).
 //! - `tail`: a WebSocket with lines as they arrive (file `logs/tail.rs`).
 //! - `histogram`, `facets`: counts as JSON in Prometheus' envelope.
 //!
 //! All take `q`, the query; all but the tail take `from` and `to` (default: the last hour).
 
+mod context;
 mod record;
 mod stream;
 mod tail;
@@ -64,6 +66,7 @@ pub(crate) fn router() -> Router<Arc<Services>> {
         .route("/api/v1/logs/query", get(stream::query))
         .route("/api/v1/logs/histogram", get(histogram))
         .route("/api/v1/logs/facets", get(facets))
+        .route("/api/v1/logs/context", get(context::context))
         .route("/api/v1/logs/tail", get(tail::tail))
         .layer(Extension(Arc::new(Semaphore::new(TAILS_MAX))))
 }
@@ -100,13 +103,43 @@ impl Asked {
 
     /// A number from 1 to `max`.
     fn number(&self, name: &str, default: usize, max: usize) -> Result<usize, ApiError> {
+        self.number_from(1, name, default, max)
+    }
+
+    /// A number from `min` to `max`.
+    fn number_from(
+        &self,
+        min: usize,
+        name: &str,
+        default: usize,
+        max: usize,
+    ) -> Result<usize, ApiError> {
         let Some(text) = self.text(name) else {
             return Ok(default);
         };
         match text.parse() {
-            Ok(n) if (1..=max).contains(&n) => Ok(n),
+            Ok(n) if (min..=max).contains(&n) => Ok(n),
             _ => Err(ApiError::bad_data(format!(
-                "cannot use {name}={text}: write a number from 1 to {max}"
+                "cannot use {name}={text}: write a number from {min} to {max}"
+            ))),
+        }
+    }
+
+    /// The name of a line: its stream's fingerprint and its number in there.
+    fn id(&self, name: &str) -> Result<Option<(u64, u64)>, ApiError> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let parsed = text.split_once('-').and_then(|(stream, sequence)| {
+            Some((
+                u64::from_str_radix(stream, 16).ok()?,
+                sequence.parse().ok()?,
+            ))
+        });
+        match parsed {
+            Some(id) => Ok(Some(id)),
+            None => Err(ApiError::bad_data(format!(
+                "cannot use {name}={text}: the id of a line looks like 00c3a1b2d4e5f607-42"
             ))),
         }
     }

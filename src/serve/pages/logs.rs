@@ -2,21 +2,28 @@
 //! none of them waits for, or fails with, another.
 //!
 //! The page works without its script: the search is a form, everything else is a link. The script
-//! (`web/src/logs.ts`) adds the live tail, more lines on scrolling, details in place and zooming
-//! by dragging.
+//! (`web/src/logs.ts`) takes the lines over and adds the live tail, more lines on scrolling,
+//! details and context in place, finding, columns, and zooming by dragging. When it asks for the
+//! page anew (`Visit::fragment`) it wants the histogram and the fields; the lines are its own.
 
+mod around;
+mod at;
 mod chart;
 mod empty;
+mod export;
 mod facets;
 mod marks;
+mod records;
 mod rows;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use askama::Template;
+use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
 use log_query::{
     Bucket, Direction, Facet, Query, QueryError, Record, Search, SearchSummary, Stop, field_term,
     terms, with_term, without_term,
@@ -30,14 +37,15 @@ use crate::{Services, ask, humanize};
 
 use chart::Chart;
 use empty::Nothing;
-use facets::FieldView;
+use export::{Command, Way};
+use facets::{Fields, Pins};
 use rows::Row;
 
 /// Lines on the page; the script fetches more.
 const LINES: usize = 200;
 
-/// Lines of an export: what the API gives in one answer.
-const EXPORT_LINES: &str = "100,000";
+/// Fields that have a column of their own, at most.
+const COLUMNS_MAX: usize = 6;
 
 /// Values of a field that the page lists.
 const VALUES: usize = 10;
@@ -56,8 +64,11 @@ struct LogsPage {
     rows_error: Option<String>,
     /// What the page says where there is no line.
     nothing: Option<Nothing>,
-    chart: Result<Chart, String>,
-    fields: Result<Vec<FieldView>, String>,
+    /// `None`: it is hidden, and so it was not asked for.
+    chart: Result<Option<Chart>, String>,
+    fields: Result<Fields, String>,
+    /// Whether there is a bar with fields.
+    with_facets: bool,
     /// `200 newest of 1,204 lines · 38 ms`
     found: String,
     /// Parts of the answer that are missing, in a sentence.
@@ -69,6 +80,12 @@ struct LogsPage {
     /// Whether lines can arrive in the range shown.
     can_follow: bool,
     wrap: bool,
+    /// Names of the fields with a column of their own.
+    columns: Vec<String>,
+    /// The lines for the script, as JSON that can stand in an element.
+    records: String,
+    exports: Vec<Way>,
+    commands: Vec<Command>,
     /// Whether the range is so long that rows carry the day.
     long: bool,
     fields_lines: u64,
@@ -91,8 +108,16 @@ struct Chip {
     href: String,
 }
 
+pub(super) fn router() -> Router<Arc<Services>> {
+    Router::new()
+        .route("/logs", get(page))
+        .route("/logs/filter", get(filter))
+        .route("/logs/at/{time}/{id}", get(at::page))
+        .route("/api/ui/logs/context", get(at::context))
+}
+
 /// Draws the page.
-pub(super) async fn page(State(services): State<Arc<Services>>, visit: Visit) -> Response {
+async fn page(State(services): State<Arc<Services>>, visit: Visit) -> Response {
     let q = visit.params.text("q").to_owned();
     let shell = Shell::new(&services, visit, Page::Logs);
     match Query::parse(&q) {
@@ -109,7 +134,7 @@ pub(super) async fn page(State(services): State<Arc<Services>>, visit: Visit) ->
 
 /// `/logs/filter?name=…&value=…&sign=-`: leads to the page with that term in its query. Terms have
 /// rules of quoting; this way they are known in one place.
-pub(super) async fn filter(visit: Visit) -> Response {
+async fn filter(visit: Visit) -> Response {
     let params = &visit.params;
     let name = params.get("name").unwrap_or_default();
     let value = params.get("value").unwrap_or_default();
@@ -140,24 +165,53 @@ async fn answered(
         stop: stop.clone(),
     };
     let step_ns = step_ns(range.span_ms().saturating_mul(1_000_000), BUCKETS_WANTED);
+    let with_chart = shell.visit.choice("chart") != "off";
+    let with_facets = shell.visit.choice("facets") != "off";
+    let with_lines = !shell.visit.fragment;
+    // What is not shown is not asked for.
     let (lines, histogram, facets) = tokio::join!(
-        found(services, search(LINES)),
-        histogram(services, search(LINES), step_ns),
-        facets(services, search(FACET_LINES_DEFAULT)),
+        async {
+            if with_lines {
+                found(services, search(LINES)).await
+            } else {
+                Ok(Default::default())
+            }
+        },
+        async {
+            if with_chart {
+                histogram(services, search(LINES), step_ns).await.map(Some)
+            } else {
+                Ok(None)
+            }
+        },
+        async {
+            if with_facets {
+                facets(services, search(FACET_LINES_DEFAULT)).await
+            } else {
+                Ok(Vec::new())
+            }
+        },
     );
     let took = humanize::seconds(begin.elapsed().as_secs_f64());
 
-    let chart = histogram.map(|buckets| Chart::new(&shell, &q, &buckets, step_ns));
-    let total = chart.as_ref().ok().map(|chart| chart.total);
+    let chart = histogram.map(|buckets| {
+        let alerts = || chart::alerts(&shell, &(services.rule_groups)());
+        buckets.map(|buckets| Chart::new(&shell, &q, &buckets, step_ns, alerts()))
+    });
+    let total = chart.as_ref().ok().and_then(Option::as_ref);
+    let total = total.map(|chart| chart.total);
     let (records, summary, rows_error) = match lines {
         Ok((records, summary)) => (records, summary, None),
         Err(error) => (Vec::new(), SearchSummary::default(), Some(error)),
     };
-    let nothing = match (&rows_error, records.is_empty()) {
+    let nothing = match (&rows_error, records.is_empty() && with_lines) {
         (None, true) => Some(Nothing::find(services, &shell, &q, &query).await),
         _ => None,
     };
     let found = match (records.len(), summary.limit_reached, total) {
+        (0, _, Some(total)) if !with_lines => {
+            format!("{} · {took}", humanize::things(total, "line", "lines"))
+        }
         (0, _, _) => String::new(),
         (n, false, _) => format!(
             "{} · {took} · complete",
@@ -185,17 +239,21 @@ async fn answered(
         }
         _ => String::new(),
     };
-    let fields = facets.map(|facets| facets::views(&shell, &q, facets));
+    let pins = Pins::parse(shell.visit.choice("pins"));
+    let fields = facets.map(|facets| facets::views(&shell, &q, facets, &pins));
     let fields_lines = total.map_or(FACET_LINES_DEFAULT as u64, |total| {
         total.min(FACET_LINES_DEFAULT as u64)
     });
     let open = shell.visit.params.text("open").to_owned();
     let long = range.span_ms() > rows::CLOCK_ONLY_MS;
+    let columns = columns(&shell);
+    let row = |record| Row::new(record, &shell.visit.zone, long, &marks, &open, &columns);
     LogsPage {
-        rows: records
-            .iter()
-            .map(|record| Row::new(record, &shell.visit.zone, long, &marks, &open))
-            .collect(),
+        rows: records.iter().map(row).collect(),
+        records: records::embedded(&records),
+        exports: export::ways(&shell, &q),
+        commands: export::commands(&shell, &q),
+        with_facets,
         rows_error,
         nothing,
         chart,
@@ -211,8 +269,16 @@ async fn answered(
         can_follow: range.relative().is_some(),
         fields_lines,
         long,
+        columns,
         ..LogsPage::blank(shell, q)
     }
+}
+
+/// `cols=status,path`.
+fn columns(shell: &Shell) -> Vec<String> {
+    let names = shell.visit.params.text("cols").split(',').map(str::trim);
+    let names = names.filter(|name| !name.is_empty()).map(str::to_owned);
+    names.take(COLUMNS_MAX).collect()
 }
 
 async fn found(
@@ -258,12 +324,11 @@ fn link(shell: &Shell, changes: &[(&str, &str)]) -> String {
 }
 
 /// Three questions about what is there.
-fn examples(shell: &Shell, fields: &[FieldView]) -> Vec<Chip> {
-    let value = |name: &str| {
-        let field = fields.iter().find(|field| field.name == name)?;
-        field.values.first().map(|value| value.value.clone())
+fn examples(shell: &Shell, fields: &Fields) -> Vec<Chip> {
+    let term = |name: &str| {
+        let value = fields.most_frequent(name)?;
+        Some(field_term(name, value, false))
     };
-    let term = |name: &str| value(name).map(|value| field_term(name, &value, false));
     let of = ["app", "container", "pod", "file"];
     let place = term("namespace").or_else(|| of.iter().find_map(|name| term(name)));
     let thing = of.iter().find_map(|name| term(name));
@@ -303,6 +368,11 @@ impl LogsPage {
             marks: "[]".to_owned(),
             can_follow: false,
             wrap: shell.visit.params.text("wrap") == "1",
+            columns: Vec::new(),
+            records: "[]".to_owned(),
+            exports: Vec::new(),
+            commands: Vec::new(),
+            with_facets: true,
             fields_lines: 0,
             long: false,
             shell,
@@ -320,17 +390,6 @@ impl LogsPage {
         let id = if row.details.is_some() { "" } else { &row.id };
         let query = self.shell.visit.params.with(&[("open", id)]);
         format!("{query}#{}", row.id)
-    }
-
-    /// The query string of the API for this search.
-    fn export(&self) -> String {
-        let changes = [
-            ("open", ""),
-            ("wrap", ""),
-            ("live", ""),
-            ("limit", "100000"),
-        ];
-        self.shell.visit.params.with(&changes)
     }
 
     /// Where a row's field leads: to the same search with or without its value.

@@ -27,10 +27,9 @@ pub(crate) fn router() -> Router<Arc<Services>> {
         .route("/", get(overview::page))
         .route("/metrics-explorer", get(metrics::page))
         .route("/alerts", get(alerts::page))
-        .route("/logs", get(logs::page))
-        .route("/logs/filter", get(logs::filter))
         .route("/targets", get(targets::page))
         .route("/status", get(status::page))
+        .merge(logs::router())
         .merge(settings::router())
 }
 

@@ -177,6 +177,51 @@ async fn counts_over_time_and_by_value() {
     }
 }
 
+#[tokio::test]
+async fn a_line_is_shown_with_what_stands_around_it() {
+    let all = lines("/api/v1/logs/query?limit=60&text=1").await;
+    let line = &all[30];
+    let of_pod: Vec<&Value> = all
+        .iter()
+        .filter(|other| other["labels"]["pod"] == line["labels"]["pod"])
+        .collect();
+    let at = of_pod
+        .iter()
+        .position(|other| other["id"] == line["id"])
+        .expect("itself");
+    // The fixture's lines differ from one server to the next in their times, not in their order.
+    let path = format!(
+        "/api/v1/logs/context?id={}&scope=pod&before=2&after=1",
+        line["id"].as_str().expect("an id")
+    );
+    let answer = json(get(&path).await).await;
+    let data = &answer["data"];
+    assert_eq!(data["line"]["id"], line["id"]);
+    assert_eq!(data["before"].as_array().map(Vec::len), Some(2));
+    assert_eq!(data["before"][1]["id"], of_pod[at + 1]["id"]);
+    assert_eq!(data["before"][0]["id"], of_pod[at + 2]["id"]);
+    assert_eq!(data["after"][0]["id"], of_pod[at - 1]["id"]);
+    assert_eq!(data["moreBefore"], true);
+    assert_eq!(data["scopes"][2], "workload");
+    let path = path.replace("scope=pod", "scope=all");
+    let data = &json(get(&path).await).await["data"];
+    assert_eq!(data["before"][1]["id"], all[31]["id"]);
+    assert_eq!(data["after"][0]["id"], all[29]["id"]);
+
+    for (path, status) in [
+        ("context", 400),
+        ("context?id=x", 400),
+        ("context?id=0-1", 404),
+        ("context?id=0-1&before=501", 400),
+    ] {
+        let response = get(&format!("/api/v1/logs/{path}")).await;
+        assert_eq!(response.status(), status, "{path}");
+    }
+    let path = path.replace("scope=all", "scope=house");
+    let response = get(&path).await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+}
+
 type Follower = (Arc<Query>, Box<RecordHandler<'static>>);
 
 /// A store in which lines arrive when the test says so, and whose searches end only when they

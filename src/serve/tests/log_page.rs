@@ -16,9 +16,14 @@ use fixture::House;
 use tower::ServiceExt;
 
 async fn get(house: House, path: &str) -> Response {
+    get_with(house, path, "").await
+}
+
+async fn get_with(house: House, path: &str, cookies: &str) -> Response {
     let services = Arc::new(fixture::services(house, model::time::now_ms()));
     let request = Request::get(path)
         .header(header::HOST, "localhost:9849")
+        .header(header::COOKIE, cookies)
         .body(Body::empty())
         .expect("a request");
     let router = serve::router(services);
@@ -26,7 +31,11 @@ async fn get(house: House, path: &str) -> Response {
 }
 
 async fn page(house: House, path: &str) -> String {
-    let response = get(house, path).await;
+    page_with(house, path, "").await
+}
+
+async fn page_with(house: House, path: &str, cookies: &str) -> String {
+    let response = get_with(house, path, cookies).await;
     assert_eq!(response.status(), StatusCode::OK, "{path}");
     let bytes = to_bytes(response.into_body(), 4 << 20)
         .await
@@ -49,7 +58,7 @@ async fn shows_lines_histogram_and_fields_without_script() {
         &html,
         &[
             "200 newest of ",
-            "id=\"older\"",
+            ">Older lines<",
             "<rect class=\"level-info\"",
             "of them errors",
         ],
@@ -98,7 +107,7 @@ async fn terms_are_chips_that_take_themselves_out() {
         &[
             "href=\"?q=ns%3Ashop&#38;from=now-2h&#38;to=now\"",
             "href=\"?q=level%3Aerror&#38;from=now-2h&#38;to=now\"",
-            "<li class=\"active\">",
+            "<li class=\"active\"",
         ],
     );
     assert!(!html.contains("<div class=\"line lv-info"));
@@ -190,4 +199,114 @@ async fn a_fields_link_writes_the_term() {
         "/logs?q=user%3Aana",
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_line_has_a_page_with_its_neighbours() {
+    let services = Arc::new(fixture::services(House::Busy, model::time::now_ms()));
+    let records = {
+        let search = log_query::Search {
+            query: Arc::new(log_query::Query::parse("container:coredns").expect("valid")),
+            start_ns: 0,
+            end_ns: i64::MAX,
+            direction: log_query::Direction::Backward,
+            limit: 60,
+            after: None,
+            stop: log_query::Stop::default(),
+        };
+        let mut records = Vec::new();
+        let found = services.logs.search(&search, &mut |record| {
+            records.push(record);
+            std::ops::ControlFlow::Continue(())
+        });
+        found.expect("an answer");
+        records
+    };
+    let line = &records[30];
+    let time_text = model::time::rfc3339_ns(line.time_ns);
+    let id_text = format!("{:016x}-{}", line.labels.fingerprint(), line.sequence);
+    let router = serve::router(services);
+    let get = async |path: String| {
+        let request = Request::get(path)
+            .header(header::HOST, "localhost:9849")
+            .body(Body::empty())
+            .expect("a request");
+        let response = router.clone().oneshot(request).await.expect("an answer");
+        let bytes = to_bytes(response.into_body(), 4 << 20).await;
+        String::from_utf8(bytes.expect("a body").to_vec()).expect("UTF-8")
+    };
+    let html = get(format!("/logs/at/{time_text}/{id_text}")).await;
+    has(
+        &html,
+        &[
+            "id=\"this\"",
+            "Earlier lines",
+            "Later lines",
+            ">Pod<",
+            ">Workload<",
+        ],
+    );
+    // 25 before, the line itself, 25 behind.
+    assert_eq!(html.matches("<div class=\"line ").count(), 51);
+
+    let api = format!("/api/ui/logs/context?time={time_text}&id={id_text}&before=3&after=2");
+    let json: serde_json::Value = serde_json::from_str(&get(api).await).expect("JSON");
+    assert_eq!(json["line"]["id"], id_text);
+    let ids = |side: &str| -> Vec<String> {
+        let lines = json[side].as_array().expect("lines");
+        lines
+            .iter()
+            .map(|line| line["id"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    let id = |n: usize| {
+        format!(
+            "{:016x}-{}",
+            records[n].labels.fingerprint(),
+            records[n].sequence
+        )
+    };
+    assert_eq!(ids("before"), [id(33), id(32), id(31)]);
+    assert_eq!(ids("after"), [id(29), id(28)]);
+
+    let gone = format!("{:016x}-99999999", line.labels.fingerprint());
+    let html = get(format!("/logs/at/{time_text}/{gone}")).await;
+    has(&html, &["This line is no longer stored"]);
+}
+
+#[tokio::test]
+async fn what_is_hidden_is_not_asked_for() {
+    let html = page_with(House::Busy, "/logs", "yagura_chart=off; yagura_facets=off").await;
+    has(&html, &["The histogram is hidden", "explorer bare"]);
+    assert!(!html.contains("class=\"bars\"") && !html.contains("id=\"f-level\""));
+}
+
+#[tokio::test]
+async fn pins_stay_on_top_also_when_they_are_rare() {
+    let pins = "yagura_pins=%5B%5B%22namespace%22%2C%22%3Cb%3Erare%3C%2Fb%3E%22%5D%5D";
+    let html = page_with(House::Busy, "/logs", pins).await;
+    let field = html.split("id=\"f-namespace\"").nth(1).expect("the field");
+    let first = field.split("</li>").next().expect("a value");
+    assert!(first.contains("&#60;b&#62;rare") && first.contains("aria-pressed=\"true\""));
+    let html = page_with(House::Busy, "/logs", "yagura_pins=%7Bnonsense").await;
+    has(&html, &["id=\"f-namespace\""]);
+}
+
+#[tokio::test]
+async fn columns_stand_beside_the_message() {
+    let html = page(
+        House::Busy,
+        "/logs?q=container:search&cols=status,none,%3Cb%3E",
+    )
+    .await;
+    has(
+        &html,
+        &[
+            "data-cols=\"3\"",
+            "<span class=\"cell\">200</span>",
+            "cell none",
+        ],
+    );
+    assert!(!html.contains("<i>status=</i>"));
+    assert!(!html.contains("title=\"<b>"));
 }

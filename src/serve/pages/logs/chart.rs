@@ -3,6 +3,7 @@
 //! All measures are percentages, so that the drawing fits any width without a script; only the
 //! height in pixels is the style sheet's.
 
+use alert_rules::{AlertState, GroupSnapshot, RuleKind};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use log_query::{Bucket, field_term, with_term};
@@ -10,7 +11,10 @@ use model::Level;
 
 use super::link;
 use crate::humanize;
-use crate::shell::Shell;
+use crate::shell::{Page, Shell};
+
+/// Marks on the time axis, at most.
+const MARKS_MAX: usize = 30;
 
 /// Distances between labels of the time axis, in seconds.
 const TICKS_S: [i64; 15] = [
@@ -45,6 +49,8 @@ pub(super) struct Chart {
     pub(super) bars: Vec<Bar>,
     pub(super) ticks: Vec<Tick>,
     pub(super) legend: Vec<Legend>,
+    /// What else happened in that time.
+    pub(super) marks: Vec<Mark>,
     /// What it shows, for those who do not see it.
     pub(super) sentence: String,
 }
@@ -73,6 +79,41 @@ pub(super) struct Tick {
     pub(super) text: String,
 }
 
+/// Something that happened at a point in time.
+pub(super) struct Mark {
+    pub(super) x: f64,
+    pub(super) title: String,
+    pub(super) href: String,
+}
+
+/// An alert that began at a time, milliseconds since 1970-01-01 UTC.
+pub(super) struct Begun {
+    at_ms: i64,
+    name: String,
+}
+
+/// Alerts that fire now and began within the range.
+pub(super) fn alerts(shell: &Shell, groups: &[GroupSnapshot]) -> Vec<Begun> {
+    let range = shell.range();
+    let rules = groups.iter().flat_map(|group| &group.rules);
+    let mut begun: Vec<Begun> = rules
+        .filter_map(|rule| match &rule.kind {
+            RuleKind::Alerting { alerts, .. } => Some((rule, alerts)),
+            RuleKind::Recording => None,
+        })
+        .flat_map(|(rule, alerts)| alerts.iter().map(move |alert| (rule, alert)))
+        .filter(|(_, alert)| alert.state == AlertState::Firing)
+        .filter(|(_, alert)| (range.from_ms..range.to_ms).contains(&alert.active_at_ms))
+        .map(|(rule, alert)| Begun {
+            at_ms: alert.active_at_ms,
+            name: rule.name.clone(),
+        })
+        .collect();
+    begun.sort_by_key(|alert| std::cmp::Reverse(alert.at_ms));
+    begun.truncate(MARKS_MAX);
+    begun
+}
+
 /// A level with its lines in the whole range.
 pub(super) struct Legend {
     pub(super) group: &'static str,
@@ -83,7 +124,13 @@ pub(super) struct Legend {
 }
 
 impl Chart {
-    pub(super) fn new(shell: &Shell, q: &str, buckets: &[Bucket], step_ns: i64) -> Self {
+    pub(super) fn new(
+        shell: &Shell,
+        q: &str,
+        buckets: &[Bucket],
+        step_ns: i64,
+        alerts: Vec<Begun>,
+    ) -> Self {
         let step_ms = (step_ns / 1_000_000).max(1);
         let start_ms = |bucket: &Bucket| bucket.start_ns.div_euclid(1_000_000);
         let from_ms = buckets.first().map_or(0, start_ms);
@@ -122,6 +169,18 @@ impl Chart {
             bars,
             ticks: ticks(from_ms, to_ms, &shell.visit.zone),
             legend: legend(shell, q, buckets),
+            marks: alerts
+                .into_iter()
+                .map(|alert| Mark {
+                    x: share(alert.at_ms).clamp(0.0, 100.0),
+                    title: format!(
+                        "{} alert {}",
+                        clock(alert.at_ms, &shell.visit.zone, "%H:%M:%S"),
+                        alert.name
+                    ),
+                    href: shell.link(Page::Alerts, &[]),
+                })
+                .collect(),
             sentence: sentence(buckets, total, step_ms, &shell.visit.zone),
         }
     }

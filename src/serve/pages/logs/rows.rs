@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use log_query::{Form, LineFields, Record, is_envelope};
+use log_query::{Form, LEVEL, LineFields, Record, is_envelope};
 use model::{Labels, Level};
 
 use super::marks::{Marked, Marks};
@@ -20,6 +20,9 @@ const PILLS: usize = 3;
 
 /// Longer values are for the details.
 const PILL_CHARS: usize = 40;
+
+/// A column shows no more of a value, bytes.
+const CELL_BYTES: usize = 256;
 
 /// In ranges longer than this the day is written too.
 pub(super) const CLOCK_ONLY_MS: i64 = 20 * 3_600_000;
@@ -44,10 +47,14 @@ pub(super) struct Row {
     /// All labels, for hovering.
     pub(super) labels_text: String,
     pub(super) message: Marked,
-    /// `+34 lines`, `+63 KB`: what the row leaves out.
+    /// The values of the columns that were chosen.
+    pub(super) cells: Vec<Option<String>>,
+    /// `+34 lines`, `show 63 KB more`: what the row leaves out.
     pub(super) more: String,
     pub(super) pills: Vec<(String, String)>,
     pub(super) details: Option<Details>,
+    /// Its own page.
+    pub(super) page: String,
 }
 
 /// An open row.
@@ -68,17 +75,20 @@ impl Row {
         with_day: bool,
         marks: &Marks<'_>,
         open: &str,
+        columns: &[String],
     ) -> Self {
         let fields = LineFields::of(&record.text);
         let text = String::from_utf8_lossy(&record.text);
         let message = fields.message().unwrap_or(&text);
         let (shown, more) = first_line(message);
-        let id = record_id(record);
+        let id = id(record);
+        let time = model::time::rfc3339_ns(record.time_ns);
         let (source, colour) = source(&record.labels);
         Self {
             details: (id == open).then(|| Details::new(record, &fields, &text)),
+            page: format!("/logs/at/{time}/{id}"),
             id,
-            time: model::time::rfc3339_ns(record.time_ns),
+            time,
             clock: clock(record.time_ns, zone, with_day),
             level: record.level,
             letter: letter(record.level),
@@ -87,9 +97,34 @@ impl Row {
             labels_text: record.labels.to_string(),
             message: marks.on(printable(shown)),
             more,
-            pills: pills(&fields),
+            cells: columns
+                .iter()
+                .map(|name| cell(record, &fields, name))
+                .collect(),
+            pills: if columns.is_empty() {
+                pills(&fields)
+            } else {
+                Vec::new()
+            },
         }
     }
+}
+
+/// The name of a line for ever.
+pub(super) fn id(record: &Record) -> String {
+    record_id(record)
+}
+
+/// The value of a field or label, as far as a column can show it.
+fn cell(record: &Record, fields: &LineFields<'_>, name: &str) -> Option<String> {
+    let value = match name {
+        LEVEL => Some(record.level.as_str()),
+        name => record
+            .labels
+            .get(name)
+            .or_else(|| fields.values(name).next()),
+    };
+    value.map(|value| printable(cut(value, CELL_BYTES)))
 }
 
 impl Details {
@@ -190,7 +225,7 @@ fn first_line(message: &str) -> (&str, String) {
     let lines = message.matches('\n').count();
     let more = match (lines, line.len() - shown.len()) {
         (0, 0) => String::new(),
-        (0, bytes) => left_out(bytes),
+        (0, bytes) => format!("show {} more", humanize::bytes(bytes as u64)),
         (lines, _) => format!("+{}", humanize::things(lines as u64, "line", "lines")),
     };
     (shown.trim_end_matches('\r'), more)
@@ -212,7 +247,7 @@ fn cut(text: &str, bytes: usize) -> &str {
 fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find(|c: char| c.is_control() && !matches!(c, '\n' | '\t')) {
+    while let Some(at) = rest.find(is_unseen) {
         let (plain, tail) = rest.split_at(at);
         out.push_str(plain);
         let mut chars = tail.chars();
@@ -238,6 +273,15 @@ fn printable(text: &str) -> String {
     out
 }
 
+/// Characters that would be invisible, or would turn the text around them.
+fn is_unseen(c: char) -> bool {
+    match c {
+        '\n' | '\t' => false,
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        c => c.is_control(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,6 +295,7 @@ mod tests {
         check("\x1b[", "␛[");
         check("\x1b[31", "␛[31");
         check("\u{85}é", "\u{fffd}é");
+        check("a\u{202e}b", "a\u{fffd}b");
     }
 
     #[test]
@@ -263,7 +308,7 @@ mod tests {
         check("one\r\n  at two\n  at three", "one", "+2 lines");
         let long = "é".repeat(MESSAGE_BYTES);
         assert_eq!(first_line(&long).0.len(), MESSAGE_BYTES);
-        assert_eq!(first_line(&long).1, "+2 KB");
+        assert_eq!(first_line(&long).1, "show 2 KB more");
     }
 
     #[test]

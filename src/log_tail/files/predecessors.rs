@@ -1,0 +1,408 @@
+//! Where is the rest of a file that is not where it was? In its renamed, compressed or copied
+//! form, or gone; and which rotated files has nobody read?
+//!
+//! What cannot be found any more is said in the stream itself (`model::LogGap`).
+
+use std::fs::{self, Metadata};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+
+use model::{GapReason, LogGap};
+use tracing::{debug, info, warn};
+
+use super::look::{Looks, by_inode_in};
+use super::{Files, Key, Now};
+use crate::checkpoint::State;
+use crate::content;
+use crate::disk::read_head;
+use crate::find::Found;
+use crate::follow::{self, Cut, Follow, Place, Surroundings};
+use crate::formats::Output;
+use crate::gz;
+use crate::identity::{Head, Inode};
+use crate::outlet::Stopped;
+use crate::restore::Restored;
+use crate::siblings::{COMMIT_DELAY_MAX_NS, Sibling, Siblings, rotation_order};
+use crate::streams::Streams;
+
+/// Names of which is kept in mind until when they were read, after their files are gone.
+const GONE_MAX: usize = 10_000;
+
+/// The part of a file that is looked for.
+struct Part<'a> {
+    /// The file's first name.
+    origin: &'a Path,
+    head: Head,
+    /// Where the part begins.
+    offset: u64,
+    /// What holds it was written after this, nanoseconds.
+    since_ns: i64,
+}
+
+impl Files {
+    /// Step 3: goes on where an earlier process stopped.
+    pub(super) fn resume(&mut self, restored: Restored, path: PathBuf, inode: Inode, now: Now) {
+        let Restored { source, mut state } = restored;
+        // Found under a name that a pattern matches: its labels still come from its first name.
+        let renamed = state.path != path;
+        state.path = path;
+        state.inode = inode;
+        let setting = self.setting(&state.origin);
+        if gz::is_packed(&state.path) && !state.done {
+            self.metrics.packed_files.inc();
+        }
+        let mut follow = Follow::resumed(source, state, setting);
+        if renamed {
+            follow.tell_position();
+        }
+        self.insert(follow, None, now);
+    }
+
+    /// Step 4: a checkpoint whose file was not found under a name that a pattern matches.
+    pub(super) fn resume_renamed_or_forget(
+        &mut self,
+        restored: Restored,
+        found: &Found,
+        now: Now,
+    ) -> Result<(), Stopped> {
+        let state = &restored.state;
+        let is_it = |path: &Path| {
+            let inode = fs::metadata(path).ok().filter(Metadata::is_file)?;
+            (Inode::of(&inode).number == state.inode.number
+                && crate::restore::fits(state, path, &inode))
+            .then(|| (path.to_owned(), Inode::of(&inode)))
+        };
+        let place = is_it(&state.path).or_else(|| {
+            let folder = state.path.parent()?;
+            let device = fs::metadata(folder)
+                .ok()
+                .map(|metadata| Inode::of(&metadata).device)?;
+            is_it(&by_inode_in(
+                folder,
+                Inode {
+                    device,
+                    ..state.inode
+                },
+            )?)
+        });
+        match place {
+            // Where it always was: the configuration names it no more. Its position is kept, in
+            // case that the configuration changes back.
+            Some((path, _)) if path == state.origin && !found.files.contains(&path) => {}
+            Some((path, inode)) => {
+                if !self.by_inode.contains_key(&inode) {
+                    self.resume(restored, path, inode, now);
+                }
+            }
+            None => {
+                if let Some(restored) = self.resume_elsewhere(restored, now) {
+                    return self.forget_lost(restored, now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Step 4: the rest of a file is in its compressed form, or in a copy if it was copied and
+    /// truncated. Gives the checkpoint back where there is neither.
+    fn resume_elsewhere(&mut self, restored: Restored, now: Now) -> Option<Restored> {
+        let state = &restored.state;
+        let part = Part {
+            origin: &state.origin,
+            head: state.head,
+            offset: state.offset,
+            since_ns: state.told_ns,
+        };
+        let truncated = fs::metadata(&state.origin)
+            .is_ok_and(|metadata| Inode::of(&metadata).number == state.inode.number);
+        let copy = truncated.then(|| self.copy_of(&part)).flatten();
+        let Some(copy) = copy.or_else(|| self.packed_form_of(&part)) else {
+            return Some(restored);
+        };
+        self.resume(restored, copy.path, copy.inode, now);
+        None
+    }
+
+    /// A plain copy that holds a part of a file.
+    fn copy_of(&self, part: &Part<'_>) -> Option<Sibling> {
+        let mut copies = Siblings::default().of(part.origin, part.since_ns);
+        copies.retain(|copy| self.holds(copy, part));
+        copies.pop()
+    }
+
+    /// A compressed file that holds a part of a file.
+    fn packed_form_of(&self, part: &Part<'_>) -> Option<Sibling> {
+        let mut packed = Siblings::default().packed_of(part.origin);
+        packed.retain(|file| self.holds(file, part));
+        packed.pop()
+    }
+
+    fn holds(&self, file: &Sibling, part: &Part<'_>) -> bool {
+        file.continues(part.head)
+            && file.bytes >= part.offset
+            && !self.by_inode.contains_key(&file.inode)
+    }
+
+    /// Step 4: nothing holds the rest of the file. Where more than nothing may be missing, its
+    /// stream gets a mark.
+    fn forget_lost(&mut self, restored: Restored, now: Now) -> Result<(), Stopped> {
+        let Restored { source, state } = restored;
+        debug!(path = %state.path.display(), "log file is gone or was rewritten since the last run");
+        let at_origin = fs::metadata(&state.origin).ok();
+        let was_live = state.path == state.origin;
+        let reason = match &at_origin {
+            Some(metadata) if Inode::of(metadata).number != state.inode.number => {
+                GapReason::RotatedAway
+            }
+            Some(metadata) if metadata.len() < state.offset => GapReason::Truncated,
+            Some(_) => GapReason::Replaced,
+            None => GapReason::Deleted,
+        };
+        // A file that was renamed and read to its end has nothing more to say, nor has one whose
+        // writer is gone with it.
+        let known = state.head.bytes > 0 || state.offset > 0;
+        if known && !state.done && (state.behind > 0 || (was_live && at_origin.is_some())) {
+            self.metrics.files_lost.inc();
+            let gap = LogGap {
+                bytes: state.behind,
+                from_ns: state.last_ns,
+                to_ns: now.wall_ns,
+                reason,
+                path: state.path.to_string_lossy().into_owned(),
+            };
+            warn!(path = %state.path.display(), bytes = state.behind, reason = reason.as_str(), "lines of a log file are missing, its stream says so");
+            self.metrics.count_gap(&gap);
+            let output = matches!(&*state.format, "cri" | "docker").then_some(Output::Stdout);
+            let mut streams = Streams::new(self.setting(&state.origin).labels);
+            follow::give_gap(&gap, output, &mut streams, &mut self.outlet)?;
+        }
+        let gone = self.gone.entry(state.origin).or_default();
+        gone.heads.push(state.head);
+        gone.last_ns = gone.last_ns.max(state.last_ns);
+        self.outlet.position(model::Checkpoint {
+            source,
+            state: None,
+        });
+        Ok(())
+    }
+
+    /// A followed file is not there any more, and it is not open.
+    pub(super) fn vanished(&mut self, key: Key, now: Now) -> Result<(), Stopped> {
+        let Some(entry) = self.entries.get(&key) else {
+            return Ok(());
+        };
+        let follow = &entry.follow;
+        if !follow.at_end {
+            let part = Part {
+                origin: &follow.origin,
+                head: follow.head(),
+                offset: follow.read_until(),
+                since_ns: 0,
+            };
+            if let Some(packed) = self.packed_form_of(&part) {
+                self.go_on_packed(key, packed, now);
+                return Ok(());
+            }
+        }
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return Ok(());
+        };
+        let follow = &mut entry.follow;
+        let mut around = Surroundings {
+            outlet: &mut self.outlet,
+            metrics: &self.metrics,
+            buffer: &mut self.buffer,
+            now,
+        };
+        let lag = follow.status.lag_bytes.load(Relaxed);
+        if follow.at_end || follow.is_refused() {
+            self.metrics.files_gone.inc();
+        } else {
+            self.metrics.files_lost.inc();
+            warn!(path = %follow.path.display(), "log file vanished before it was read to its end, its stream says so");
+            let reason = if follow.place == Place::Renamed {
+                GapReason::RotatedAway
+            } else {
+                GapReason::Deleted
+            };
+            let gap = follow.gap(lag, reason, now.wall_ns);
+            follow.give_gap(&gap, &mut around)?;
+        }
+        if !follow.is_refused() {
+            follow.finish(&mut around)?;
+        }
+        self.remember_gone(key);
+        self.remove(key);
+        Ok(())
+    }
+
+    fn go_on_packed(&mut self, key: Key, packed: Sibling, now: Now) {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
+        info!(path = %packed.path.display(), "log file was compressed before it was read to its end, going on in the compressed form");
+        self.metrics.packed_files.inc();
+        let (old_path, old_inode) = (entry.follow.path.clone(), entry.follow.inode);
+        entry
+            .follow
+            .becomes_packed(packed.path.clone(), packed.inode);
+        entry.active_at = now.elapsed;
+        entry.settled = false;
+        if self.by_path.get(&old_path) == Some(&key) {
+            self.by_path.remove(&old_path);
+        }
+        if self.by_inode.get(&old_inode) == Some(&key) {
+            self.by_inode.remove(&old_inode);
+        }
+        self.by_path.insert(packed.path, key);
+        self.by_inode.insert(packed.inode, key);
+        self.enqueue(key);
+    }
+
+    /// A truncation cut off what was not read: it is in a copy if one was made, else it is gone.
+    pub(super) fn recover_cut(&mut self, key: Key, cut: Cut, now: Now) -> Result<(), Stopped> {
+        let Some(entry) = self.entries.get(&key) else {
+            return Ok(());
+        };
+        let origin = entry.follow.origin.clone();
+        let part = Part {
+            origin: &origin,
+            head: cut.head,
+            offset: cut.offset,
+            since_ns: 0,
+        };
+        if let Some(copy) = self.copy_of(&part) {
+            info!(path = %copy.path.display(), "the rest of a truncated log file is read from its copy");
+            let mut state = State::at(
+                cut.offset,
+                copy.inode,
+                copy.path,
+                origin.clone(),
+                now.wall_ns,
+            );
+            state.head = cut.head;
+            state.last_ns = cut.last_ns;
+            let follow = Follow::new(state, self.setting(&origin));
+            self.insert(follow, None, now);
+            return Ok(());
+        }
+        if let Some(entry) = self.entries.get_mut(&key) {
+            let mut gap = entry
+                .follow
+                .gap(cut.bytes, GapReason::Truncated, now.wall_ns);
+            gap.from_ns = cut.last_ns;
+            let mut around = Surroundings {
+                outlet: &mut self.outlet,
+                metrics: &self.metrics,
+                buffer: &mut self.buffer,
+                now,
+            };
+            entry.follow.give_gap(&gap, &mut around)?;
+        }
+        Ok(())
+    }
+
+    /// Time of the last record that was handed over of files with this first name; 0 for none.
+    pub(super) fn last_ns_of(&self, origin: &Path) -> i64 {
+        let followed = (self.entries.values())
+            .filter(|entry| entry.follow.origin == origin)
+            .map(|entry| entry.follow.last_ns());
+        let gone = self.gone.get(origin).map(|gone| gone.last_ns);
+        followed.chain(gone).max().unwrap_or(0)
+    }
+
+    /// Keeps in mind until when a file was read that is followed no more.
+    pub(super) fn remember_gone(&mut self, key: Key) {
+        if let Some(entry) = self.entries.get(&key)
+            && self.gone.len() < GONE_MAX
+        {
+            let last_ns = entry.follow.last_ns();
+            let gone = self.gone.entry(entry.follow.origin.clone()).or_default();
+            gone.last_ns = gone.last_ns.max(last_ns);
+        }
+    }
+
+    /// Oldest first: by the time of the first line, as compression may set that of writing.
+    fn sort_by_age(&self, siblings: &mut [Sibling]) {
+        let zone = self.config.zone.clone();
+        siblings.sort_by_cached_key(|sibling| {
+            let begins_ns = content::first_time(&sibling.start, &zone, sibling.written_ns);
+            let since_ns = begins_ns.unwrap_or(sibling.written_ns);
+            (since_ns, rotation_order(&sibling.path))
+        });
+    }
+
+    /// Compressed files of a name that hold lines which nobody has read: they begin behind the
+    /// last record of that name, or, where nothing is known of the name, after the last position
+    /// that the store has.
+    fn unread_packed(&mut self, path: &Path, siblings: &mut Siblings) -> Vec<Sibling> {
+        let last_ns = self.last_ns_of(path);
+        let told_ns = self.unread_since_ns.saturating_add(COMMIT_DELAY_MAX_NS);
+        let since_ns = if last_ns > 0 { last_ns } else { told_ns };
+        let zone = self.config.zone.clone();
+        let mut packed = siblings.packed_of(path);
+        packed.retain(|file| {
+            // Compression may have set the time of writing, but never to an earlier one.
+            let written = file.written_ns >= since_ns.min(told_ns);
+            let begins_ns = content::first_time(&file.start, &zone, file.written_ns);
+            written && begins_ns.is_none_or(|begins_ns| begins_ns >= since_ns)
+        });
+        packed
+    }
+
+    /// Step 3: rotated files of a name that is new, which nobody has read.
+    pub(super) fn begin_siblings(
+        &mut self,
+        path: &Path,
+        siblings: &mut Siblings,
+        looks: Looks,
+        now: Now,
+    ) {
+        let mut candidates = siblings.of(path, self.unread_since_ns);
+        if looks.packed {
+            let packed = self.unread_packed(path, siblings);
+            if !packed.is_empty() {
+                candidates.extend(packed);
+                self.sort_by_age(&mut candidates);
+            }
+        }
+        if candidates.is_empty() {
+            return;
+        }
+        let mut known: Vec<Head> =
+            (self.gone.get(path)).map_or_else(Vec::new, |gone| gone.heads.clone());
+        let start = read_head(path).unwrap_or_default();
+        for entry in self
+            .entries
+            .values()
+            .filter(|entry| entry.follow.origin == path)
+        {
+            known.extend(entry.follow.heads());
+        }
+        for sibling in candidates {
+            let is_copy = known.iter().any(|head| sibling.is_copy_of(*head));
+            if is_copy || sibling.is_part_of(&start) || self.by_inode.contains_key(&sibling.inode) {
+                continue;
+            }
+            info!(path = %sibling.path.display(), "found a rotated log file that was not read, reading it first");
+            known.push(Head::of(&sibling.start));
+            let state = State::at(0, sibling.inode, sibling.path, path.to_owned(), now.wall_ns);
+            if gz::is_packed(&state.path) {
+                self.metrics.packed_files.inc();
+            }
+            let before = self.last_renamed_from(path);
+            let follow = Follow::new(state, self.setting(path));
+            self.insert(follow, before, now);
+        }
+    }
+
+    /// The file that had this name last, while it is not read to its end.
+    pub(super) fn last_renamed_from(&self, path: &Path) -> Option<Key> {
+        let renamed = self.entries.iter().filter(|(_, entry)| {
+            entry.follow.origin == path
+                && entry.follow.place != Place::Named
+                && !entry.follow.at_end
+        });
+        renamed.map(|(key, _)| *key).max()
+    }
+}
