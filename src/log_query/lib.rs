@@ -39,7 +39,9 @@ mod word;
 pub use fields::{DEPTH_MAX, FIELDS_MAX, Form, LineFields, is_envelope};
 pub use fold::{Fold, NewFold, Row, Wanted};
 pub use matches::LineView;
-pub use needle::{Needle, fold, is_unspaced, is_word_char};
+pub use needle::{
+    CONTEXT_BYTES, Needle, fold, is_unspaced, is_word_char, letter_ends_at, letter_starts_at,
+};
 pub use number::parse_number;
 pub use parse::{GROUPS_DEEP_MAX, QUERY_CHARS_MAX, REGEX_BYTES_MAX, TERMS_MAX};
 pub use pattern::{PATTERN_CHARS_MAX, PLACEHOLDER, pattern, pattern_id, pattern_of};
@@ -51,7 +53,7 @@ pub use plan::{
 pub use query::{Bound, FieldTest, Filter, LEVEL, MESSAGE, Query, QueryError};
 pub use reader::{
     Bucket, Cursor, Direction, Facet, LogReader, LogStoreStats, Record, RecordHandler, Search,
-    SearchSummary, Stop, Subscription,
+    SearchSummary, Stop, Subscription, feed,
 };
 pub use regex::bytes::Regex;
 pub use run::{

@@ -22,6 +22,9 @@ const CHUNK: usize = 64;
 /// Longest run of digits and semicolons that is looked through for the start of a colour sequence.
 const COLOUR_BYTES_MAX: usize = 24;
 
+/// What stands before a place decides about a border there; more bytes than this never do.
+pub const CONTEXT_BYTES: usize = COLOUR_BYTES_MAX + 3;
+
 /// A word or phrase that is ready to be looked for. It is never empty and reads as the string that
 /// was typed.
 #[derive(Clone, PartialEq, Eq)]
@@ -96,15 +99,25 @@ impl Needle {
         self.find(text, 0).is_some()
     }
 
+    /// Whether it needs a border before and after it.
+    pub fn borders(&self) -> (bool, bool) {
+        (self.border_before, self.border_after)
+    }
+
+    /// The first place at or after `from` where its letters stand, whatever stands around them.
+    pub fn find_letters(&self, text: &[u8], from: usize) -> Option<Range<usize>> {
+        match &self.finder {
+            Finder::Ascii { lower, rare } => find_ascii(text, from, lower, rare),
+            Finder::Letters(letters) => find_letters(text, from, letters),
+        }
+    }
+
     /// The first place at or after `from` where the needle occurs, in bytes. The text before
     /// `from` counts as context for the border.
     pub fn find(&self, text: &[u8], from: usize) -> Option<Range<usize>> {
         let mut from = from;
         loop {
-            let found = match &self.finder {
-                Finder::Ascii { lower, rare } => find_ascii(text, from, lower, rare)?,
-                Finder::Letters(letters) => find_letters(text, from, letters)?,
-            };
+            let found = self.find_letters(text, from)?;
             let borders = (!self.border_before || !letter_ends_at(text, found.start))
                 && (!self.border_after || !letter_starts_at(text, found.end));
             if borders {
@@ -201,8 +214,8 @@ fn needs_border(c: char) -> bool {
 }
 
 /// Whether a character that needs a border ends right before `at`. The `m` of a terminal colour
-/// sequence (`ESC [ 31 m`) is no letter.
-fn letter_ends_at(text: &[u8], at: usize) -> bool {
+/// sequence (`ESC [ 31 m`) is no letter. At most [`CONTEXT_BYTES`] before `at` are looked at.
+pub fn letter_ends_at(text: &[u8], at: usize) -> bool {
     let before = text.get(..at).unwrap_or_default();
     let Some(&last) = before.last() else {
         return false;
@@ -226,8 +239,8 @@ fn letter_ends_at(text: &[u8], at: usize) -> bool {
     })
 }
 
-/// Whether a character that needs a border starts at `at`.
-fn letter_starts_at(text: &[u8], at: usize) -> bool {
+/// Whether a character that needs a border starts at `at`. At most 4 bytes are looked at.
+pub fn letter_starts_at(text: &[u8], at: usize) -> bool {
     let after = text.get(at..).unwrap_or_default();
     let Some(&first) = after.first() else {
         return false;

@@ -249,7 +249,7 @@ pub trait LogReader: Send + Sync {
 }
 
 /// Hands a record to a fold.
-pub(crate) fn feed(fold: &mut dyn Fold, wanted: &Wanted, record: &Record) {
+pub fn feed(fold: &mut dyn Fold, wanted: &Wanted, record: &Record) {
     let view = LineView::new(&record.labels, record.level, &record.text);
     let message = wanted
         .fields

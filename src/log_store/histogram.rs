@@ -1,26 +1,17 @@
-//! How many lines of each level were there when?
-//!
-//! Where labels and levels alone decide and a block lies wholly inside the time range, its counts
-//! per minute are read from the block table; where its times lie within one bucket, that is true
-//! for any width. Everything else is counted line by line.
+//! How many lines of each level were there when? A fold over counts (`search::fold`).
 
-use std::time::Instant;
+use std::any::Any;
 
-use log_query::{Bucket, Search};
-use model::StoreError;
-use rayon::prelude::*;
+use log_query::{Bucket, Fold, Row, Search, Wanted};
+use model::{Labels, Level, StoreError};
 
 use crate::metrics::Metrics;
-use crate::search::plan::Plan;
-use crate::search::scan::{self, Counters, Source, Window};
+use crate::search::fold::fold;
+use crate::search::scan::Window;
 use crate::search::snapshot::Snapshot;
-use crate::table::MINUTE_NS;
 
 /// More buckets than this nobody can see; they would only take memory.
 const BUCKETS_MAX: i64 = 100_000;
-
-/// Sources counted at a time, so that a stopped search ends soon.
-const BATCH: usize = 64;
 
 /// Answers [`log_query::LogReader::histogram`].
 pub(crate) fn histogram(
@@ -29,51 +20,29 @@ pub(crate) fn histogram(
     step_ns: i64,
     metrics: &Metrics,
 ) -> Result<Vec<Bucket>, StoreError> {
-    let started = Instant::now();
-    let window = Window::of(search);
-    let mut buckets = Buckets::new(window, step_ns)?;
+    let buckets = Buckets::new(Window::of(search), step_ns)?;
     if buckets.counts.is_empty() {
         return Ok(Vec::new());
     }
-    let mut plan = Plan::new(&search.query.filter);
-    let mut counters = Counters::default();
-    let sources = snapshot.sources(&mut plan, window, metrics, &mut counters);
-    let mut line_by_line: Vec<&Source> = Vec::new();
-    for source in &sources {
-        if !buckets.add_summary(source, &plan, window) {
-            line_by_line.push(source);
-        }
-    }
-    for batch in line_by_line.chunks(BATCH) {
-        if search.stop.is_stopped() {
-            return Err(StoreError::Cancelled);
-        }
-        let counted: Result<Vec<_>, StoreError> = batch
-            .par_iter()
-            .map(|source| {
-                let mut times = Vec::new();
-                let counters =
-                    scan::count_lines(source, &plan, search, metrics, |time_ns, level| {
-                        times.push((time_ns, level as u8));
-                    })?;
-                Ok((times, counters))
-            })
-            .collect();
-        for (times, counted) in counted? {
-            counters.add(&counted);
-            for (time_ns, level) in times {
-                buckets.add(time_ns, level, 1);
-            }
-        }
-    }
-    counters.tell(metrics);
-    metrics.searches.inc();
-    metrics
-        .search_seconds
-        .observe(started.elapsed().as_secs_f64());
-    Ok(buckets.counts)
+    let wanted = Wanted {
+        grain_ns: Some(step_ns),
+        ..Wanted::default()
+    };
+    let (folded, _) = fold(
+        snapshot,
+        search,
+        &wanted,
+        &|| Box::new(buckets.clone()),
+        metrics,
+    )?;
+    Ok(folded
+        .into_any()
+        .downcast::<Buckets>()
+        .map(|buckets| buckets.counts)
+        .unwrap_or_default())
 }
 
+#[derive(Clone)]
 struct Buckets {
     /// Number of the first bucket: its start is this times the step.
     first: i64,
@@ -117,48 +86,37 @@ impl Buckets {
             counts,
         })
     }
+}
 
-    fn add(&mut self, time_ns: i64, level: u8, lines: u64) {
+impl Fold for Buckets {
+    fn line(&mut self, row: &Row<'_>) {
+        self.lines(row.labels, row.level, row.time_ns, 1);
+    }
+
+    fn lines(&mut self, _labels: &Labels, level: Level, time_ns: i64, count: u64) {
         let bucket = time_ns
             .div_euclid(self.step_ns)
             .checked_sub(self.first)
             .and_then(|i| usize::try_from(i).ok())
             .and_then(|i| self.counts.get_mut(i))
-            .and_then(|bucket| bucket.counts.get_mut(usize::from(level)));
-        if let Some(count) = bucket {
-            *count += lines;
+            .and_then(|bucket| bucket.counts.get_mut(level as usize));
+        if let Some(lines) = bucket {
+            *lines += count;
         }
     }
 
-    /// Counts a block by its entry in the table, where that is exact.
-    fn add_summary(&mut self, source: &Source, plan: &Plan<'_>, window: Window) -> bool {
-        let (Some(block), Some((_, need, _))) = (source.meta(), plan.stream(source.stream)) else {
-            return false;
-        };
-        let Some(levels) = need.is_exact() else {
-            return false;
-        };
-        if !window.covers(block.min_ns, block.max_ns) {
-            return false;
-        }
-        let one_bucket =
-            block.min_ns.div_euclid(self.step_ns) == block.max_ns.div_euclid(self.step_ns);
-        if !one_bucket && self.step_ns % MINUTE_NS != 0 {
-            return false;
-        }
-        for count in &block.counts {
-            if levels >> count.level & 1 == 1 {
-                let time_ns = if one_bucket {
-                    block.min_ns
-                } else {
-                    // All lines of a minute lie in one bucket, but its start may lie before the
-                    // oldest line and, at the edge of time, before what 64 bits hold.
-                    count.minute.saturating_mul(MINUTE_NS).max(block.min_ns)
-                };
-                self.add(time_ns, count.level, u64::from(count.lines));
+    fn merge(&mut self, other: Box<dyn Fold>) {
+        if let Ok(other) = other.into_any().downcast::<Self>() {
+            for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
+                for (mine, theirs) in mine.counts.iter_mut().zip(theirs.counts) {
+                    *mine += theirs;
+                }
             }
         }
-        true
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use log_query::{
-    Bucket, Facet, LogReader, LogStoreStats, Query, RecordHandler, Search, SearchSummary, Stop,
-    Subscription,
+    Bucket, Facet, Fold, LogReader, LogStoreStats, NewFold, Query, RecordHandler, Search,
+    SearchSummary, Stop, Subscription, Wanted,
 };
 use model::{Labels, StoreError, StreamId};
 
@@ -32,6 +32,15 @@ impl LogReader for LogStore {
 
     fn first_seen(&self, asked: &[u64], stop: &Stop) -> Result<Vec<Option<i64>>, StoreError> {
         patterns::first_seen(&self.snapshot(), asked, stop, &self.metrics)
+    }
+
+    fn fold(
+        &self,
+        asked: &Search,
+        wanted: &Wanted,
+        new: &NewFold<'_>,
+    ) -> Result<(Box<dyn Fold>, SearchSummary), StoreError> {
+        search::fold::fold(&self.snapshot(), asked, wanted, new, &self.metrics)
     }
 
     fn streams(&self, start_ns: i64, end_ns: i64) -> Result<Vec<Labels>, StoreError> {

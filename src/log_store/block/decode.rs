@@ -21,11 +21,14 @@ use super::{
 /// An open block.
 pub(crate) struct Block {
     frames: Frames,
-    directory: Vec<u8>,
+    pub(super) directory: Vec<u8>,
     has_escapes: bool,
     has_returns: bool,
     times: (IntLayout, Place),
+    /// Decoded when first needed, as are the levels.
+    decoded_times: Option<Vec<i64>>,
     levels: (IntLayout, Place),
+    decoded_levels: Option<Vec<u8>>,
     pub(super) shapes: Vec<Shape>,
     /// Per shape the fields of its lines, once they have been asked for.
     pub(super) fields: Vec<Option<ShapeFields>>,
@@ -99,7 +102,9 @@ impl Block {
             // What is not told may be so.
             has_returns: holds & HAS_RETURNS != 0 || version == VERSION_OLDEST,
             times,
+            decoded_times: None,
             levels,
+            decoded_levels: None,
             fields: Vec::new(),
             shapes,
             odd_rows,
@@ -134,6 +139,34 @@ impl Block {
         layout.decode(self.frames.payload(&place)?, n)
     }
 
+    /// Decodes the times for [`Block::time`].
+    pub(crate) fn prepare_times(&mut self) -> Result<(), Corrupt> {
+        if self.decoded_times.is_none() {
+            self.decoded_times = Some(self.times()?);
+        }
+        Ok(())
+    }
+
+    /// The time of a line, once they have been prepared.
+    pub(crate) fn time(&self, row: usize) -> i64 {
+        let times = self.decoded_times.as_deref().unwrap_or_default();
+        times.get(row).copied().unwrap_or_default()
+    }
+
+    /// Decodes the levels for [`Block::level`].
+    pub(crate) fn prepare_levels(&mut self) -> Result<(), Corrupt> {
+        if self.decoded_levels.is_none() {
+            self.decoded_levels = Some(self.levels()?);
+        }
+        Ok(())
+    }
+
+    /// The number of the level of a line, once they have been prepared.
+    pub(crate) fn level(&self, row: usize) -> u8 {
+        let levels = self.decoded_levels.as_deref().unwrap_or_default();
+        levels.get(row).copied().unwrap_or_default()
+    }
+
     /// Numbers of the levels of all lines.
     pub(crate) fn levels(&mut self) -> Result<Vec<u8>, Corrupt> {
         let (layout, place) = self.levels.clone();
@@ -148,13 +181,8 @@ impl Block {
             .collect()
     }
 
-    /// Appends the text of a line, whose time the caller knows.
-    pub(crate) fn line(
-        &mut self,
-        row: usize,
-        time_ns: i64,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Corrupt> {
+    /// Appends the text of a line.
+    pub(crate) fn line(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), Corrupt> {
         let &(id, index) = self.rows.get(row).ok_or(Corrupt("no such line"))?;
         let Some(shape) = (id as usize).checked_sub(1) else {
             let range = self
@@ -166,6 +194,7 @@ impl Block {
             return Ok(());
         };
         self.prepare_shape(shape)?;
+        let time_ns = self.time(row);
         let Some(shape) = self.shapes.get(shape) else {
             return Err(Corrupt("a line has an unknown shape"));
         };
@@ -209,8 +238,10 @@ impl Block {
         else {
             return Err(Corrupt("a shape has no such column"));
         };
+        let mut is_time = false;
         match &column.stored {
             Stored::Integer(source) | Stored::Decimal(source, _) | Stored::Time(_, source) => {
+                is_time = matches!(column.stored, Stored::Time(..));
                 if column.ints.is_none() {
                     let payload = self.frames.payload(&source.1)?;
                     column.ints = Some(source.0.decode(payload, n)?);
@@ -232,7 +263,11 @@ impl Block {
             Stored::Hex { .. } => {
                 self.frame(FRAME_PACKED)?;
             }
-            Stored::Constant(_) | Stored::TimeConstant(..) => {}
+            Stored::Constant(_) => {}
+            Stored::TimeConstant(..) => is_time = true,
+        }
+        if is_time {
+            self.prepare_times()?;
         }
         Ok(())
     }
@@ -291,15 +326,8 @@ impl Block {
         Ok(())
     }
 
-    /// The literals of a shape.
-    pub(super) fn literals(&self, shape: &Shape) -> impl Iterator<Item = &[u8]> {
-        shape.pieces.iter().filter_map(|piece| match piece {
-            Piece::Literal(range) => self.directory.get(range.clone()),
-            Piece::Column(_) => None,
-        })
-    }
-
-    pub(super) fn constant(&self, range: &Range<usize>) -> &[u8] {
+    /// A literal or a constant.
+    pub(super) fn fixed(&self, range: &Range<usize>) -> &[u8] {
         self.directory.get(range.clone()).unwrap_or_default()
     }
 
@@ -322,7 +350,12 @@ impl Block {
         Ok((self.frames.loaded(FRAME_TEXT), ends))
     }
 
-    /// Whether there are lines kept as they are, and their texts.
+    /// The whole text frame.
+    pub(super) fn text_frame(&mut self) -> Result<&[u8], Corrupt> {
+        self.frame(FRAME_TEXT)
+    }
+
+    /// The texts of the lines kept as they are.
     pub(super) fn odd_texts(&mut self) -> Result<Vec<&[u8]>, Corrupt> {
         let ranges = self.odd_lines()?.to_vec();
         let frame = self.frame(FRAME_ODD)?;
@@ -367,7 +400,7 @@ impl Block {
         value(self.loaded(FRAME_DICTIONARY), ends, i)
     }
 
-    fn text_value(&self, i: usize) -> Result<&[u8], Corrupt> {
+    pub(super) fn text_value(&self, i: usize) -> Result<&[u8], Corrupt> {
         let ends = self.text_ends.as_deref().unwrap_or_default();
         value(self.loaded(FRAME_TEXT), ends, i)
     }
@@ -376,7 +409,7 @@ impl Block {
         self.frames.load(frame)
     }
 
-    fn loaded(&self, frame: usize) -> &[u8] {
+    pub(super) fn loaded(&self, frame: usize) -> &[u8] {
         self.frames.loaded(frame)
     }
 }
@@ -407,9 +440,9 @@ mod tests {
         assert_eq!(block.len(), lines.len());
         assert_eq!(block.times().expect("times"), lines.times());
         assert_eq!(block.levels().expect("levels"), lines.levels());
-        for (row, (text, time_ns)) in lines.texts().zip(lines.times()).enumerate() {
+        for (row, text) in lines.texts().enumerate() {
             let mut out = Vec::new();
-            block.line(row, *time_ns, &mut out).expect("a line");
+            block.line(row, &mut out).expect("a line");
             assert_eq!(
                 String::from_utf8_lossy(&out),
                 String::from_utf8_lossy(text),
@@ -497,7 +530,7 @@ mod tests {
             if let Ok(mut block) = Block::open(bad) {
                 let _ = (block.times(), block.levels());
                 for row in 0..block.len().min(100) {
-                    let _ = block.line(row, NOW, &mut Vec::new());
+                    let _ = block.line(row, &mut Vec::new());
                 }
             }
         }

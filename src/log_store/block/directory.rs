@@ -19,6 +19,16 @@ pub(super) struct Shape {
     pub(super) is_prepared: bool,
 }
 
+impl Shape {
+    /// Where its text begins in the directory; shapes and their constants come one after the other.
+    pub(super) fn start(&self) -> usize {
+        match self.pieces.first() {
+            Some(Piece::Literal(range)) => range.start,
+            _ => 0,
+        }
+    }
+}
+
 /// A part of a shape: a place in the directory, or the number of a column.
 pub(super) enum Piece {
     Literal(Range<usize>),

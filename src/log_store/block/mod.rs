@@ -8,26 +8,26 @@
 //!    that are asked for.
 //! 4. [`fields`] reads a field of JSON, logfmt and the like as a column.
 //! 5. [`patterns`] says which lines look alike.
-//! 6. [`prune`] says which lines may hold a word by looking at shapes and columns, without
-//!    rebuilding a single line.
+//! 6. [`find`] says which lines hold a text by looking at shapes and columns, without rebuilding
+//!    a single line; what is [`sought`] may reach over several pieces ([`crossing`]).
 //!
 //! Blocks know nothing of streams, files and queries.
 
 pub(crate) mod bytes;
+mod crossing;
 pub(crate) mod decode;
 mod directory;
 pub(crate) mod encode;
-#[allow(
-    dead_code,
-    reason = "folds and filters begin to read it with their next change"
-)]
 pub(crate) mod fields;
+mod find;
 mod frames;
 mod ints;
 pub(crate) mod patterns;
-pub(crate) mod prune;
+pub(crate) mod sought;
 pub(crate) mod template;
 pub(crate) mod time_text;
+mod values;
+pub(crate) mod verdict;
 
 /// Version of the format that is written. Readers know all up to it.
 pub(crate) const VERSION: u8 = 2;

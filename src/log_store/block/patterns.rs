@@ -126,7 +126,7 @@ impl Block {
         for part in parts {
             match part {
                 Part::Text(value) => out.extend_from_slice(value.as_bytes()),
-                Part::Literal(range) => out.extend_from_slice(self.constant(range)),
+                Part::Literal(range) => out.extend_from_slice(self.fixed(range)),
                 Part::Column(column) if self.is_always_left_out(shape, *column) => out.push(b'0'),
                 Part::Column(column) => {
                     let column = self.shapes.get(shape).and_then(|s| s.columns.get(*column));

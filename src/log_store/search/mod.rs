@@ -4,15 +4,21 @@
 //!    sealed, sealed blocks ([`snapshot`]).
 //! 2. [`plan`]: from filter and labels follows what lines must have; block table and index leave
 //!    the blocks that may hold them.
-//! 3. [`scan`]: open a block, let its columns leave the rows that may match, rebuild these, and
-//!    compare each with the filter, which alone decides.
-//! 4. [`collect`]: keep the best lines in the wanted order within bounded memory.
+//! 3. [`opened`]: open a block and let its columns tell which rows match ([`condition`]); what
+//!    they leave open is rebuilt and compared with the filter.
+//! 4. [`collect`]: keep the best lines in the wanted order within bounded memory, or [`fold`]:
+//!    make counts, sums and lists of them.
 //!
-//! The work is done on the calling thread and the rayon pool. The index and the tables only
-//! prune: an answer is the one that `Filter::matches` gives line by line.
+//! The work is done on the calling thread and the rayon pool. An answer is the one that
+//! `Filter::matches` gives line by line.
 
 pub(crate) mod collect;
+pub(crate) mod condition;
+pub(crate) mod fold;
+mod literals;
+mod opened;
 pub(crate) mod plan;
+mod rows;
 pub(crate) mod scan;
 pub(crate) mod snapshot;
 
@@ -93,11 +99,7 @@ pub(crate) fn search(
         }
         after = last;
     }
-    summary.lines_scanned = counters.lines;
-    summary.bytes_scanned = counters.bytes;
-    summary.blocks_read = counters.blocks_read;
-    summary.blocks_skipped = counters.blocks_skipped;
-    summary.blocks_damaged = counters.blocks_damaged;
+    counters.put_into(&mut summary);
     counters.tell(metrics);
     metrics.searches.inc();
     metrics

@@ -1,33 +1,28 @@
-//! What lines must have to satisfy a filter, as far as index, block table and columns can tell.
+//! Which blocks may hold lines that satisfy a filter, as far as index and block table can tell.
 //!
 //! A [`Need`] follows from a filter and the labels of a stream. It never rules out a line that
 //! `Filter::matches` accepts; where it is [exact](Need::is_exact), it accepts no other either, and
-//! no line has to be compared.
+//! no line has to be looked at. Within a block the [`Condition`] decides.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use log_query::{FieldTest, Filter, LEVEL, MESSAGE, Needle};
+use log_query::{FieldTest, Filter, LEVEL, MESSAGE};
 use model::{Labels, Level, StreamId};
 
+use super::condition::Condition;
+use super::literals::{Clause, required};
 use crate::bits::Bits;
-use crate::block::bytes::Corrupt;
-use crate::block::decode::Block;
-use crate::block::prune;
+use crate::block::time_text::is_word_byte;
 use crate::index::BlockIndex;
 use crate::table::BlockMeta;
-use crate::tokens::{self, Lookup, Marker};
+use crate::tokens::{self, Lookup, Marker, Word};
 
 /// All levels, a bit each.
-const ALL_LEVELS: u8 = 0x7f;
+pub(crate) const ALL_LEVELS: u8 = 0x7f;
 
-/// A word that a line must hold.
-#[derive(Debug, Clone)]
-pub(crate) struct NeededWord {
-    lookup: Lookup,
-    /// What to look for in columns, where that prunes.
-    needle: Option<Needle>,
-}
+/// Fewer letters at the end of a regular expression's text begin too many words to look them all up.
+const OPEN_WORD_BYTES_MIN: usize = 4;
 
 /// What a line must have.
 #[derive(Debug, Clone)]
@@ -35,9 +30,9 @@ pub(crate) enum Need {
     /// One of these levels, a bit each. All levels: nothing at all. None: no line will do.
     Levels(u8),
     /// All of these words.
-    Words(Vec<NeededWord>),
+    Words(Vec<Lookup>),
     /// All of these words, unless a backslash somewhere in the line writes them differently.
-    FieldWords(Vec<NeededWord>),
+    FieldWords(Vec<Lookup>),
     All(Vec<Need>),
     Any(Vec<Need>),
 }
@@ -60,7 +55,13 @@ impl Need {
                 Self::Words(needed(needle.as_str(), false))
             }
             Filter::Prefix(needle) => Self::Words(needed(needle.as_str(), true)),
-            Filter::Regex(_) => Self::ANYTHING_INEXACT,
+            Filter::Regex(regex) => Self::inexact(
+                required(regex)
+                    .clauses
+                    .iter()
+                    .map(Self::of_clause)
+                    .collect(),
+            ),
             Filter::Level(from, to) => Self::levels(|level| (*from..=*to).contains(&level)),
             Filter::Label(matcher) if matcher.matches_labels(labels) => Self::ANYTHING,
             Filter::Label(_) => Self::NOTHING,
@@ -70,6 +71,21 @@ impl Need {
 
     /// Anything may satisfy it, and every line has to be compared.
     const ANYTHING_INEXACT: Self = Self::Words(Vec::new());
+
+    /// What a clause of a regular expression needs: words that it holds whole.
+    fn of_clause(clause: &Clause) -> Self {
+        let needs = clause.texts.iter().map(|text| {
+            let inner = std::str::from_utf8(text).ok().map(without_first_run);
+            Self::Words(inner.map(words_of_text).unwrap_or_default())
+        });
+        Self::any(needs.collect())
+    }
+
+    /// All of these, and lines have to be looked at even if they need nothing.
+    fn inexact(mut needs: Vec<Self>) -> Self {
+        needs.push(Self::ANYTHING_INEXACT);
+        Self::all(needs)
+    }
 
     fn levels(wanted: impl Fn(Level) -> bool) -> Self {
         let bits = Level::ALL.iter().filter(|level| wanted(**level));
@@ -202,85 +218,44 @@ impl Need {
             }
         })
     }
+}
 
-    /// The rows of a block that may be such lines.
-    pub(crate) fn rows(
-        &self,
-        block: &mut Block,
-        times: &[i64],
-        levels: &[u8],
-    ) -> Result<Bits, Corrupt> {
-        let n = block.len();
-        Ok(match self {
-            Self::Levels(ALL_LEVELS) => Bits::all(n),
-            Self::Levels(mask) => {
-                let mut found = Bits::none(n);
-                for (row, level) in levels.iter().enumerate() {
-                    if mask >> level & 1 == 1 {
-                        found.insert(row);
-                    }
-                }
-                found
-            }
-            Self::FieldWords(_) if block.has_escapes() => Bits::all(n),
-            Self::Words(words) | Self::FieldWords(words) => {
-                let mut found = Bits::all(n);
-                for needle in words.iter().filter_map(|word| word.needle.as_ref()) {
-                    if found.is_empty() {
-                        break;
-                    }
-                    found.intersect(&block.rows_with(needle, times)?);
-                }
-                found
-            }
-            Self::All(needs) => {
-                let mut found = Bits::all(n);
-                for need in needs {
-                    if found.is_empty() {
-                        break;
-                    }
-                    found.intersect(&need.rows(block, times, levels)?);
-                }
-                found
-            }
-            Self::Any(needs) => {
-                let mut found = Bits::none(n);
-                for need in needs {
-                    found.unite(&need.rows(block, times, levels)?);
-                }
-                found
-            }
-        })
+fn needed(text: &str, open_end: bool) -> Vec<Lookup> {
+    let words = tokens::words(text, open_end);
+    words.iter().map(Word::lookup).collect()
+}
+
+/// What to look up for a text that may go on at its end.
+fn words_of_text(text: &str) -> Vec<Lookup> {
+    let tail = text
+        .bytes()
+        .rev()
+        .take_while(|byte| is_word_byte(*byte))
+        .count();
+    if tail >= OPEN_WORD_BYTES_MIN {
+        return needed(text, true);
     }
+    needed(text.get(..text.len() - tail).unwrap_or_default(), false)
 }
 
-fn needed(text: &str, open_end: bool) -> Vec<NeededWord> {
-    tokens::words(text, open_end)
-        .iter()
-        .map(|word| NeededWord {
-            lookup: word.lookup(),
-            needle: prune::needle(word),
-        })
-        .collect()
+/// A text without the word that may have begun before it.
+fn without_first_run(text: &str) -> &str {
+    text.trim_start_matches(|c: char| c.is_ascii() && is_word_byte(c as u8))
 }
 
-fn blocks_with(
-    words: &[NeededWord],
-    index: Option<&BlockIndex>,
-    n: usize,
-) -> tantivy::Result<Bits> {
+fn blocks_with(words: &[Lookup], index: Option<&BlockIndex>, n: usize) -> tantivy::Result<Bits> {
     let mut found = Bits::all(n);
     let Some(index) = index else {
         return Ok(found);
     };
     for word in words {
-        if word.lookup == Lookup::Nothing {
+        if *word == Lookup::Nothing {
             continue;
         }
         if found.is_empty() {
             break;
         }
-        found.intersect(&index.blocks_with(&word.lookup)?);
+        found.intersect(&index.blocks_with(word)?);
     }
     Ok(found)
 }
@@ -291,7 +266,7 @@ pub(crate) struct Plan<'a> {
     filter: &'a Filter,
     by_stream: HashMap<StreamId, (usize, Labels)>,
     by_outcome: HashMap<Vec<bool>, usize>,
-    needs: Vec<Arc<Need>>,
+    needs: Vec<(Arc<Need>, Arc<Condition>)>,
 }
 
 impl<'a> Plan<'a> {
@@ -312,7 +287,9 @@ impl<'a> Plan<'a> {
         let mut outcome = Vec::new();
         label_outcomes(self.filter, labels, &mut outcome);
         let number = *self.by_outcome.entry(outcome).or_insert_with(|| {
-            self.needs.push(Arc::new(Need::of(self.filter, labels)));
+            let need = Need::of(self.filter, labels);
+            let condition = Condition::of(self.filter, labels);
+            self.needs.push((Arc::new(need), Arc::new(condition)));
             self.needs.len() - 1
         });
         self.by_stream.insert(id, (number, labels.clone()));
@@ -322,11 +299,27 @@ impl<'a> Plan<'a> {
         self.by_stream.contains_key(&id)
     }
 
-    /// Number of the need of a prepared stream, the need, and the labels.
-    pub(crate) fn stream(&self, id: StreamId) -> Option<(usize, &Arc<Need>, &Labels)> {
+    /// What is known of a prepared stream.
+    pub(crate) fn stream(&self, id: StreamId) -> Option<OfStream<'_>> {
         let (number, labels) = self.by_stream.get(&id)?;
-        Some((*number, self.needs.get(*number)?, labels))
+        let (need, condition) = self.needs.get(*number)?;
+        Some(OfStream {
+            number: *number,
+            need,
+            condition,
+            labels,
+        })
     }
+}
+
+/// What a plan holds for a stream.
+#[derive(Clone, Copy)]
+pub(crate) struct OfStream<'a> {
+    /// The number of its need and condition: streams with the same number share them.
+    pub(crate) number: usize,
+    pub(crate) need: &'a Need,
+    pub(crate) condition: &'a Condition,
+    pub(crate) labels: &'a Labels,
 }
 
 /// What the labels decide, test by test: "there and right", "there", in the filter's order.

@@ -67,7 +67,7 @@ impl Snapshot {
             plan.add_stream(stream, &labels);
         }
         plan.stream(stream)
-            .is_some_and(|(_, need, _)| !need.is_nothing())
+            .is_some_and(|stream| !stream.need.is_nothing())
     }
 
     fn add_blocks(
@@ -89,16 +89,17 @@ impl Snapshot {
                 counters.blocks_skipped += 1;
                 continue;
             }
-            let Some((need_number, need, _)) = plan.stream(block.stream) else {
+            let Some(of_stream) = plan.stream(block.stream) else {
                 continue;
             };
-            if candidates.len() <= need_number {
-                candidates.resize(need_number + 1, None);
+            if candidates.len() <= of_stream.number {
+                candidates.resize(of_stream.number + 1, None);
             }
-            let Some(slot) = candidates.get_mut(need_number) else {
+            let Some(slot) = candidates.get_mut(of_stream.number) else {
                 continue;
             };
             let of_need = slot.get_or_insert_with(|| {
+                let need = of_stream.need;
                 let asks_index = need.is_exact().is_none();
                 let index = asks_index.then(|| partition.index(metrics)).flatten();
                 need.blocks(index, &partition.blocks)

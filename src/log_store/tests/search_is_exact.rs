@@ -4,7 +4,7 @@
 mod common;
 
 use common::{NOW, Naive, find_all, open, pod, search_for, small, texts};
-use log_query::{Direction, LogReader};
+use log_query::{Direction, LogReader, Wanted};
 use log_store::LogStore;
 use model::{Level, LogSink};
 use proptest::prelude::*;
@@ -237,6 +237,12 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
         Just("200 "),
         Just("\x1b[31mred\x1b[0m "),
         Just("{\"a\":\"x\",\"n\":5} "),
+        Just("took 12m "),
+        Just("n=5 "),
+        Just("=\u{c9}rror,"),
+        Just("\u{e9}16483"),
+        Just("{\"status\":503,\"id\":\"a0b\"} "),
+        Just("path=C:\\tmp\\x "),
         Just("\"user\":\"\\u0061nn\" "),
         Just("\u{65e5}\u{672c}"),
         Just("\u{c9}t\u{e9} "),
@@ -299,6 +305,30 @@ fn any_query() -> impl Strategy<Value = String> {
         Just("d-e"),
         Just("c/d"),
         Just("/e[a-z]+r/"),
+        Just("/deadbe/"),
+        Just("/16|00f/"),
+        Just("/(?i)USER=.?ann/"),
+        Just("/\"status\":50[34],.*\"a[0-9]/"),
+        Just("/\"status\":50[345]/"),
+        Just("/n=5 |12m/"),
+        Just("/^error/"),
+        Just("/0:05[.,]1/"),
+        Just("/\\d{5}/"),
+        Just("/\u{e9}1/"),
+        Just("-/error/"),
+        Just("*rro*"),
+        Just("n:5.."),
+        Just("status:503"),
+        Just("status:>=500"),
+        Just("user:/^a/"),
+        Just("-user:ann"),
+        Just("message:*"),
+        Just("message:\"the end\""),
+        Just("path:*"),
+        Just("\"12m n=5\""),
+        Just("\"time error\""),
+        Just("n=5"),
+        Just("(error or 12ms) -200"),
         Just("k=v"),
         Just("message:end"),
         Just("user=ann"),
@@ -358,6 +388,36 @@ fn check(store: &LogStore, naive: &Naive, query: &str, window: (i64, i64), limit
             let buckets = store.histogram(&search, step_ns).expect("a histogram");
             assert_eq!(buckets, naive.histogram(&search, step_ns), "{query}");
         }
+    }
+    let mut search = search_for(query);
+    (search.start_ns, search.end_ns) = (NOW + window.0, NOW + window.0 + window.1);
+    let fields = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let everything = Wanted {
+        text: true,
+        fields: fields(&["user", "message", "level", "pod", "n"]),
+        pattern: true,
+        grain_ns: None,
+    };
+    let columns = Wanted {
+        text: false,
+        pattern: false,
+        grain_ns: Some(60_000_000_000),
+        ..everything.clone()
+    };
+    let counts = Wanted {
+        fields: fields(&["level", "pod"]),
+        ..columns.clone()
+    };
+    let patterns = Wanted {
+        pattern: true,
+        ..Wanted::default()
+    };
+    for wanted in [everything, columns, counts, patterns] {
+        assert_eq!(
+            common::seen(store, &search, &wanted),
+            naive.seen(&search, &wanted),
+            "{query} {wanted:?}"
+        );
     }
 }
 

@@ -79,12 +79,11 @@ struct Placed {
 }
 
 impl Block {
-    /// The values of a field in these rows. `times` are those of the block.
+    /// The values of a field in these rows.
     pub(crate) fn field(
         &mut self,
         wanted: Wanted<'_>,
         rows: &Bits,
-        times: &[i64],
     ) -> Result<FieldColumn, Corrupt> {
         let mut out = Values {
             column: FieldColumn {
@@ -99,7 +98,7 @@ impl Block {
                 .get(shape)
                 .is_some_and(|s| s.rows.iter().any(|row| rows.contains(*row as usize)));
             if is_wanted {
-                self.read_shape_field(shape, wanted, rows, times, &mut out)?;
+                self.read_shape_field(shape, wanted, rows, &mut out)?;
             }
         }
         Ok(out.column)
@@ -110,7 +109,6 @@ impl Block {
         shape: usize,
         wanted: Wanted<'_>,
         rows: &Bits,
-        times: &[i64],
         out: &mut Values,
     ) -> Result<(), Corrupt> {
         let Some(parts) = self.parts_of(shape, wanted)? else {
@@ -149,8 +147,7 @@ impl Block {
         };
         self.each_row(shape, rows, |row, index| {
             text.clear();
-            let time_ns = times.get(row).copied().unwrap_or_default();
-            match self.write_parts(of, &parts, index, time_ns, &mut text) {
+            match self.write_parts(of, &parts, index, self.time(row), &mut text) {
                 Ok(()) => {
                     let number = out.number(&text);
                     out.put(row, number);
@@ -210,7 +207,7 @@ impl Block {
         for part in parts {
             match part {
                 Part::Text(value) => text.extend_from_slice(value.as_bytes()),
-                Part::Literal(range) => text.extend_from_slice(self.constant(range)),
+                Part::Literal(range) => text.extend_from_slice(self.fixed(range)),
                 Part::Column(_) => return None,
             }
         }
@@ -247,7 +244,7 @@ impl Block {
         for part in parts {
             match part {
                 Part::Text(value) => out.extend_from_slice(value.as_bytes()),
-                Part::Literal(range) => out.extend_from_slice(self.constant(range)),
+                Part::Literal(range) => out.extend_from_slice(self.fixed(range)),
                 Part::Column(column) => {
                     let column = shape
                         .columns
@@ -339,7 +336,7 @@ impl Block {
                 },
             };
             match &what {
-                Part::Literal(range) => text.extend_from_slice(self.constant(range)),
+                Part::Literal(range) => text.extend_from_slice(self.fixed(range)),
                 _ => text.push(b'0'),
             }
             placed.push(Placed {

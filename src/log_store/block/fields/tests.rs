@@ -8,26 +8,25 @@ use proptest::prelude::*;
 
 const NOW: i64 = 1_795_305_605_123_456_789;
 
-fn block(texts: &[Vec<u8>]) -> (Block, Vec<i64>) {
+fn block(texts: &[Vec<u8>]) -> Block {
     let mut lines = Lines::default();
     for (i, text) in texts.iter().enumerate() {
         lines.push(NOW + i as i64 * 1_000_000_007, Level::Info, text);
     }
     let encoded = Encoder::new().and_then(|mut e| e.encode(&lines));
-    let block = Block::open(encoded.expect("a block").bytes).expect("it opens");
-    (block, lines.times().to_vec())
+    Block::open(encoded.expect("a block").bytes).expect("it opens")
 }
 
 /// Compares what columns say of these fields with what the lines say, and returns of how many
 /// values the columns knew nothing.
 fn check(texts: &[Vec<u8>], names: &[&str]) -> usize {
-    let (mut block, times) = block(texts);
+    let mut block = block(texts);
     let rows = Bits::all(texts.len());
     let mut asked = 0;
     for name in names {
-        let first = block.field(Wanted::First(name), &rows, &times).expect("it");
-        let only = block.field(Wanted::Only(name), &rows, &times).expect("it");
-        let message = block.field(Wanted::Message, &rows, &times).expect("it");
+        let first = block.field(Wanted::First(name), &rows).expect("it");
+        let only = block.field(Wanted::Only(name), &rows).expect("it");
+        let message = block.field(Wanted::Message, &rows).expect("it");
         for (row, text) in texts.iter().enumerate() {
             let fields = LineFields::of(text);
             let shown = text.escape_ascii();
@@ -185,10 +184,10 @@ fn what_could_be_read_differently_is_asked() {
 #[test]
 fn rows_that_nobody_wants_are_not_read() {
     let texts = many(|i| format!("{{\"a\":{i}}}"));
-    let (mut block, times) = block(&texts);
+    let mut block = block(&texts);
     let mut rows = Bits::none(texts.len());
     rows.insert(7);
-    let column = block.field(Wanted::First("a"), &rows, &times).expect("it");
+    let column = block.field(Wanted::First("a"), &rows).expect("it");
     assert_eq!(column.values, ["7"]);
     let known = column.numbers.iter().filter(|number| **number != ASK);
     assert_eq!(known.count(), 1);

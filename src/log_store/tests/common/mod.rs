@@ -3,12 +3,14 @@
 // Each test file uses its own part of this.
 #![allow(dead_code)]
 
+use std::any::Any;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
 use log_query::{
-    Bucket, Direction, LineView, LogReader, Query, Record, Search, SearchSummary, Stop,
+    Bucket, Direction, Fold, LineView, LogReader, Query, Record, Row, Search, SearchSummary, Stop,
+    Wanted, feed,
 };
 use log_store::{Config, LogStore, Metrics};
 use model::{Checkpoint, Labels, Level, LogBatch, LogSink};
@@ -139,6 +141,15 @@ impl Naive {
         (found.into_iter().map(|(_, r)| r.clone()).collect(), more)
     }
 
+    /// What a fold is handed of matching lines: [`Seen`] of each.
+    pub(crate) fn seen(&self, search: &Search, wanted: &Wanted) -> Vec<String> {
+        let mut seen = Seen(Vec::new(), wanted.clone());
+        for (_, record) in self.matching(search) {
+            feed(&mut seen, wanted, record);
+        }
+        seen.sorted()
+    }
+
     pub(crate) fn histogram(&self, search: &Search, step_ns: i64) -> Vec<Bucket> {
         let first = search.start_ns.div_euclid(step_ns);
         let last = (search.end_ns - 1).div_euclid(step_ns);
@@ -154,4 +165,69 @@ impl Naive {
         }
         buckets
     }
+}
+
+/// A fold that keeps what it is handed, a text for each line. Times are rounded where that is
+/// allowed.
+pub(crate) struct Seen(Vec<String>, Wanted);
+
+impl Seen {
+    fn sorted(mut self) -> Vec<String> {
+        self.0.sort_unstable();
+        self.0
+    }
+
+    fn time(&self, time_ns: i64) -> i64 {
+        self.1
+            .grain_ns
+            .map_or(time_ns, |grain| time_ns.div_euclid(grain))
+    }
+}
+
+impl Fold for Seen {
+    fn line(&mut self, row: &Row<'_>) {
+        let (text, time) = (row.text.escape_ascii(), self.time(row.time_ns));
+        self.0.push(format!(
+            "{:?} {time} {} {text} {:?} {}",
+            row.labels, row.level, row.values, row.pattern
+        ));
+    }
+
+    fn lines(&mut self, labels: &Labels, level: Level, time_ns: i64, count: u64) {
+        let values: Vec<Option<String>> = (self.1.fields.iter())
+            .map(|name| match name.as_str() {
+                "level" => Some(level.to_string()),
+                name => Some(labels.get(name).expect("a label").to_owned()),
+            })
+            .collect();
+        let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
+        for _ in 0..count {
+            self.line(&Row {
+                labels,
+                time_ns,
+                level,
+                text: b"",
+                values: &values,
+                pattern: "",
+            });
+        }
+    }
+
+    fn merge(&mut self, other: Box<dyn Fold>) {
+        let other = other.into_any().downcast::<Self>();
+        self.0.extend(other.expect("the same kind").0);
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
+/// What the store hands to a fold.
+pub(crate) fn seen(store: &LogStore, search: &Search, wanted: &Wanted) -> Vec<String> {
+    let new = || Box::new(Seen(Vec::new(), wanted.clone())) as Box<dyn Fold>;
+    let (fold, summary) = store.fold(search, wanted, &new).expect("a fold");
+    let seen = fold.into_any().downcast::<Seen>().expect("it").sorted();
+    assert_eq!(summary.lines, seen.len() as u64);
+    seen
 }
