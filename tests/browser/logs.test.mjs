@@ -40,7 +40,8 @@ function files(now) {
     `${JSON.stringify({ time: at(now, 40_000), level: "warn", msg: "nested", user: { id: 7, name: "ana" }, status: 503 })}\n`,
     `${JSON.stringify({ time: at(now, 30_000), level: "info", msg: "first\n  at second\n  at third", status: 200 })}\n`,
   ];
-  return { many: many.join(""), odd: odd.join(""), hostile: HOSTILE.map((text, n) => `${at(now, 20_000 - n)} ERROR ${text}\n`).join("") };
+  const marks = `⟦yagura gap⟧ at least 120 bytes are missing between then and now: /a.log was truncated\nlong text …[cut, 3072 bytes]\n`;
+  return { marks, many: many.join(""), odd: odd.join(""), hostile: HOSTILE.map((text, n) => `${at(now, 20_000 - n)} ERROR ${text}\n`).join("") };
 }
 
 before(async () => {
@@ -50,7 +51,7 @@ before(async () => {
   await waitFor("all lines", async () => {
     const answer = await fetch(`${yagura.url}/api/v1/logs/histogram?from=now-3h&step=3h`);
     const counts = (await answer.json()).data.buckets.flatMap(([, counts]) => counts);
-    return counts.reduce((a, b) => a + b, 0) >= MANY + 600 + HOSTILE.length + 4;
+    return counts.reduce((a, b) => a + b, 0) >= MANY + 600 + HOSTILE.length + 6;
   });
 });
 
@@ -305,6 +306,34 @@ test("the histogram can be hidden and nobody counts then", async () => {
   await page.locator("#chart .bars").waitFor();
   await page.keyboard.press("b");
   await page.locator("#facets").waitFor({ state: "hidden" });
+  await close();
+});
+
+test("similar lines become one and lead back to themselves", async () => {
+  const { page, problems, close } = await visit(q("file:*many.log"));
+  await rows(page).first().waitFor();
+  await page.keyboard.press("p");
+  await page.waitForURL(/group=pattern/);
+  const patterns = page.locator("#groups tbody tr");
+  await patterns.first().waitFor();
+  assert.match(await page.textContent("#groups .meta"), /^\d+ patterns? in 20.4 k lines/);
+  const failed = patterns.filter({ hasText: "failed in" });
+  assert.equal((await failed.locator(".num").first().textContent()).trim(), "41");
+  await page.screenshot({ path: join(shots, "logs-groups.png") });
+  assert.deepEqual(await violations(page), []);
+  await failed.locator(".pattern").click();
+  await page.waitForURL(/message/);
+  assert.equal(await rows(page).count(), 41);
+  assert.ok((await messages(page)).every((text) => text.includes("failed in")));
+  assert.deepEqual(problems, []);
+  await close();
+});
+
+test("lines that collection knows to be missing or cut look different", async () => {
+  const { page, close } = await visit(q("file:*marks.log"));
+  await page.locator(".line.is-gap").waitFor();
+  assert.match(await page.locator(".line.is-gap .msg").textContent(), /^at least 120 bytes are missing/);
+  assert.equal(await page.locator(".cut").textContent(), "cut, 3.0 KB missing");
   await close();
 });
 

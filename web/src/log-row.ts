@@ -43,21 +43,29 @@ function note(item: Item): HTMLElement {
   return words;
 }
 
+/** How collection marks a place where lines are known to be missing. */
+const GAP_MARK = "⟦yagura gap⟧ ";
+/** How collection ends a line that was longer than it keeps. */
+const CUT_MARK = / …\[cut, (\d+) bytes\]$/;
+
 /** The row of a line. */
 function row(item: Item, record: LogRecord, look: Look): HTMLElement {
   const [source, colour] = sourceOf(record.labels);
   const { shown, more } = folded(record, item.unfolded === true);
-  const text = make("span", { class: "text" }, make("span", { class: "msg" }, ...drawText(shown, look.marks)));
+  const isGap = record.message.startsWith(GAP_MARK);
+  const cut = CUT_MARK.exec(shown);
+  const said = shown.slice(isGap ? GAP_MARK.length : 0, cut ? cut.index : shown.length);
+  const text = make("span", { class: "text" }, make("span", { class: "msg" }, ...drawText(said, look.marks)));
+  if (cut) text.append(make("span", { class: "cut", title: "The line was longer than is kept" }, `cut, ${size(Number(cut[1]))} missing`));
   if (more) text.append(make("button", { class: "more", type: "button", "data-do": "unfold", tabindex: "-1" }, more));
   const pills = look.columns.length > 0 ? [] : pillsOf(record);
   if (pills.length > 0) text.append(make("span", { class: "pills" }, ...pills));
   const time = make("time", { datetime: record.time, "data-style": "line" }, lineTime(record.time, look.withDay));
   const labels = Object.entries(record.labels).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
-  const gone = record.labels["__gap__"] === undefined ? "" : " is-gap";
   const line = make(
     "div",
     {
-      class: `line lv-${record.level}${item.below ? " open" : ""}${item.fresh ? " fresh" : ""}${item.unfolded ? " unfolded" : ""}${gone}`,
+      class: `line lv-${record.level}${item.below ? " open" : ""}${item.fresh ? " fresh" : ""}${item.unfolded ? " unfolded" : ""}${isGap ? " is-gap" : ""}`,
       "data-row": "",
       tabindex: "-1",
       id: record.id,

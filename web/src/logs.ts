@@ -29,9 +29,14 @@ startRun();
 startZoom();
 startFacets();
 onKey("b", "bar with fields on or off", toggleBar);
+onKey("p", "similar lines as one, or single lines", () => find<HTMLAnchorElement>("#group, #ungroup")?.click());
 onKey("r", "run the search again", () => location.reload());
 const lines = find("#lines");
 if (lines) start(lines);
+// A link to a line shows that line, not the top of its page.
+if (!location.hash) find("#this")?.scrollIntoView({ block: "center" });
+// What took too long to wait for with the lines comes now.
+if (find("[data-late]")) void refresh();
 
 function start(root: HTMLElement): void {
   const { q = "", from: fromMs = "0", to: toMs = "0" } = root.dataset;

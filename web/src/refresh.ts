@@ -7,7 +7,7 @@
  */
 
 import { Idiomorph } from "idiomorph";
-import { find } from "./dom";
+import { copy, find, make } from "./dom";
 
 const FRAGMENT = { headers: { "x-yagura-fragment": "1" } };
 const PARTS = ["rail", "top", "main"];
@@ -81,6 +81,12 @@ export function lost(sentence: string | null): void {
   banner.hidden = sentence === null;
   const words = find("span", banner);
   if (words && sentence) words.textContent = sentence;
+  if (!sentence || find("code", banner)) return;
+  // Whoever looks through a port-forward needs this line more often than any other.
+  const command = `kubectl -n yagura port-forward deploy/yagura ${location.port || "9849"}:9849`;
+  const button = make("button", { type: "button", class: "btn" }, "Copy");
+  button.addEventListener("click", () => void copy(command).then((done) => (button.textContent = done ? "Copied" : "Select it")));
+  banner.append(make("code", {}, command), button);
 }
 
 function interval(): number {

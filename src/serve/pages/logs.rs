@@ -12,12 +12,13 @@ mod chart;
 mod empty;
 mod export;
 mod facets;
+mod groups;
 mod marks;
 mod records;
 mod rows;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use askama::Template;
 use axum::Router;
@@ -39,6 +40,7 @@ use chart::Chart;
 use empty::Nothing;
 use export::{Command, Way};
 use facets::{Fields, Pins};
+use groups::{Groups, GroupsView, Order};
 use rows::Row;
 
 /// Lines on the page; the script fetches more.
@@ -46,6 +48,9 @@ const LINES: usize = 200;
 
 /// Fields that have a column of their own, at most.
 const COLUMNS_MAX: usize = 6;
+
+/// Lines do not wait longer for the histogram and the fields: the script asks for those again.
+const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// Values of a field that the page lists.
 const VALUES: usize = 10;
@@ -60,6 +65,8 @@ struct LogsPage {
     chips: Vec<Chip>,
     examples: Vec<Chip>,
     rows: Vec<Row>,
+    /// Similar lines as one, where that is asked for instead of lines.
+    groups: Option<GroupsView>,
     /// Why lines, histogram or fields are missing, in sentences.
     rows_error: Option<String>,
     /// What the page says where there is no line.
@@ -67,6 +74,8 @@ struct LogsPage {
     /// `None`: it is hidden, and so it was not asked for.
     chart: Result<Option<Chart>, String>,
     fields: Result<Fields, String>,
+    /// Whether the histogram or the fields were not ready in time.
+    late: bool,
     /// Whether there is a bar with fields.
     with_facets: bool,
     /// `200 newest of 1,204 lines · 38 ms`
@@ -167,9 +176,14 @@ async fn answered(
     let step_ns = step_ns(range.span_ms().saturating_mul(1_000_000), BUCKETS_WANTED);
     let with_chart = shell.visit.choice("chart") != "off";
     let with_facets = shell.visit.choice("facets") != "off";
-    let with_lines = !shell.visit.fragment;
+    let is_grouped = shell.visit.params.text("group") == "pattern";
+    let with_lines = !shell.visit.fragment && !is_grouped;
+    let order = Order::parse(shell.visit.params.text("sort"));
+    // Whoever asks for these parts alone, or says so, waits for them.
+    let patient = shell.visit.fragment || shell.visit.params.text("wait") == "1";
+    let patience = (!patient).then_some(PATIENCE);
     // What is not shown is not asked for.
-    let (lines, histogram, facets) = tokio::join!(
+    let (lines, groups, histogram, facets) = tokio::join!(
         async {
             if with_lines {
                 found(services, search(LINES)).await
@@ -178,15 +192,23 @@ async fn answered(
             }
         },
         async {
+            if is_grouped {
+                grouped(services, search(LINES), order).await.map(Some)
+            } else {
+                Ok(None)
+            }
+        },
+        async {
             if with_chart {
-                histogram(services, search(LINES), step_ns).await.map(Some)
+                let asked = histogram(services, search(LINES), step_ns);
+                in_time(patience, asked).await.map(Some)
             } else {
                 Ok(None)
             }
         },
         async {
             if with_facets {
-                facets(services, search(FACET_LINES_DEFAULT)).await
+                in_time(patience, facets(services, search(FACET_LINES_DEFAULT))).await
             } else {
                 Ok(Vec::new())
             }
@@ -198,18 +220,22 @@ async fn answered(
         let alerts = || chart::alerts(&shell, &(services.rule_groups)());
         buckets.map(|buckets| Chart::new(&shell, &q, &buckets, step_ns, alerts()))
     });
+    let is_late = |error: Option<&String>| error.is_some_and(|error| error == LATE);
+    let late = is_late(chart.as_ref().err()) || is_late(facets.as_ref().err());
     let total = chart.as_ref().ok().and_then(Option::as_ref);
     let total = total.map(|chart| chart.total);
     let (records, summary, rows_error) = match lines {
-        Ok((records, summary)) => (records, summary, None),
+        Ok((records, summary)) => (records, summary, groups.as_ref().err().cloned()),
         Err(error) => (Vec::new(), SearchSummary::default(), Some(error)),
     };
+    let groups = groups.ok().flatten();
+    let groups = groups.map(|groups| GroupsView::new(&shell, &q, groups, order));
     let nothing = match (&rows_error, records.is_empty() && with_lines) {
         (None, true) => Some(Nothing::find(services, &shell, &q, &query).await),
         _ => None,
     };
     let found = match (records.len(), summary.limit_reached, total) {
-        (0, _, Some(total)) if !with_lines => {
+        (_, _, Some(total)) if !with_lines => {
             format!("{} · {took}", humanize::things(total, "line", "lines"))
         }
         (0, _, _) => String::new(),
@@ -254,6 +280,8 @@ async fn answered(
         exports: export::ways(&shell, &q),
         commands: export::commands(&shell, &q),
         with_facets,
+        late,
+        groups,
         rows_error,
         nothing,
         chart,
@@ -266,7 +294,7 @@ async fn answered(
         damage,
         older,
         marks: marks.json(),
-        can_follow: range.relative().is_some(),
+        can_follow: range.relative().is_some() && !is_grouped,
         fields_lines,
         long,
         columns,
@@ -279,6 +307,22 @@ fn columns(shell: &Shell) -> Vec<String> {
     let names = shell.visit.params.text("cols").split(',').map(str::trim);
     let names = names.filter(|name| !name.is_empty()).map(str::to_owned);
     names.take(COLUMNS_MAX).collect()
+}
+
+/// What was still being counted when the lines could be shown.
+const LATE: &str = "still counting";
+
+/// An answer, as long as it comes soon enough.
+async fn in_time<T>(
+    patience: Option<Duration>,
+    asked: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    match patience {
+        Some(patience) => tokio::time::timeout(patience, asked)
+            .await
+            .unwrap_or_else(|_| Err(LATE.to_owned())),
+        None => asked.await,
+    }
 }
 
 async fn found(
@@ -294,6 +338,11 @@ async fn found(
         Ok::<_, model::StoreError>((records, summary))
     });
     flat(answer.await)
+}
+
+async fn grouped(services: &Arc<Services>, search: Search, order: Order) -> Result<Groups, String> {
+    let asked = ask::blocking(services, move |s| Groups::find(&*s.logs, &search, order));
+    flat(asked.await)
 }
 
 async fn histogram(
@@ -358,6 +407,7 @@ impl LogsPage {
             fault: None,
             examples: Vec::new(),
             rows: Vec::new(),
+            groups: None,
             rows_error: None,
             nothing: None,
             chart: Err(String::new()),
@@ -373,6 +423,7 @@ impl LogsPage {
             exports: Vec::new(),
             commands: Vec::new(),
             with_facets: true,
+            late: false,
             fields_lines: 0,
             long: false,
             shell,

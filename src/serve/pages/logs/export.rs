@@ -57,10 +57,31 @@ pub(super) fn commands(shell: &Shell, q: &str) -> Vec<Command> {
         curl.push("--data-urlencode".to_owned());
         curl.push(quoted(&format!("{name}={value}")));
     }
-    vec![Command {
-        title: "with curl",
-        text: curl.join(" "),
-    }]
+    let mut cli = vec!["yagura logs".to_owned()];
+    let utc = model::time::rfc3339_ms;
+    let (since, until) = match range.relative() {
+        Some(span) => (span.to_owned(), None),
+        None => (utc(range.from_ms), Some(utc(range.to_ms))),
+    };
+    cli.push(format!("--since {}", quoted(&since)));
+    cli.extend(until.map(|until| format!("--until {}", quoted(&until))));
+    if host != "localhost:9849" {
+        cli.push(format!("--url http://{host}"));
+    }
+    if !q.is_empty() {
+        // Behind the dashes a query may begin with a minus.
+        cli.push(format!("-- {}", quoted(q)));
+    }
+    vec![
+        Command {
+            title: "with curl",
+            text: curl.join(" "),
+        },
+        Command {
+            title: "with Yagura's own command",
+            text: cli.join(" "),
+        },
+    ]
 }
 
 /// A text as one word of a shell's command line.

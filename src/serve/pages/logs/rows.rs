@@ -24,6 +24,15 @@ const PILL_CHARS: usize = 40;
 /// A column shows no more of a value, bytes.
 const CELL_BYTES: usize = 256;
 
+/// How collection marks a place where lines are known to be missing.
+const GAP_MARK: &str = "⟦yagura gap⟧ ";
+
+/// How collection ends a line that was longer than it keeps: this, a number, and [`CUT_END`].
+const CUT_MARK: &str = " …[cut, ";
+
+/// See [`CUT_MARK`].
+const CUT_END: &str = " bytes]";
+
 /// In ranges longer than this the day is written too.
 pub(super) const CLOCK_ONLY_MS: i64 = 20 * 3_600_000;
 
@@ -49,6 +58,10 @@ pub(super) struct Row {
     pub(super) message: Marked,
     /// The values of the columns that were chosen.
     pub(super) cells: Vec<Option<String>>,
+    /// Whether it is collection's mark for lines that are missing.
+    pub(super) is_gap: bool,
+    /// `cut, 3 KB missing`: collection has kept less than the line was.
+    pub(super) cut: String,
     /// `+34 lines`, `show 63 KB more`: what the row leaves out.
     pub(super) more: String,
     pub(super) pills: Vec<(String, String)>,
@@ -81,6 +94,8 @@ impl Row {
         let text = String::from_utf8_lossy(&record.text);
         let message = fields.message().unwrap_or(&text);
         let (shown, more) = first_line(message);
+        let is_gap = shown.starts_with(GAP_MARK);
+        let (shown, cut) = without_cut_mark(shown.strip_prefix(GAP_MARK).unwrap_or(shown));
         let id = id(record);
         let time = model::time::rfc3339_ns(record.time_ns);
         let (source, colour) = source(&record.labels);
@@ -96,6 +111,8 @@ impl Row {
             colour,
             labels_text: record.labels.to_string(),
             message: marks.on(printable(shown)),
+            is_gap,
+            cut,
             more,
             cells: columns
                 .iter()
@@ -231,6 +248,16 @@ fn first_line(message: &str) -> (&str, String) {
     (shown.trim_end_matches('\r'), more)
 }
 
+/// A text without the mark that says that it was cut, and what the mark says.
+fn without_cut_mark(text: &str) -> (&str, String) {
+    let parts = || {
+        let (before, mark) = text.rsplit_once(CUT_MARK)?;
+        let bytes = mark.strip_suffix(CUT_END)?.parse::<u64>().ok()?;
+        Some((before, format!("cut, {} missing", humanize::bytes(bytes))))
+    };
+    parts().unwrap_or((text, String::new()))
+}
+
 fn left_out(bytes: usize) -> String {
     match bytes {
         0 => String::new(),
@@ -244,7 +271,7 @@ fn cut(text: &str, bytes: usize) -> &str {
 }
 
 /// The text without terminal colours, and with other control characters made visible.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(is_unseen) {
@@ -309,6 +336,16 @@ mod tests {
         let long = "é".repeat(MESSAGE_BYTES);
         assert_eq!(first_line(&long).0.len(), MESSAGE_BYTES);
         assert_eq!(first_line(&long).1, "show 2 KB more");
+    }
+
+    #[test]
+    fn marks_of_collection_are_told_apart_from_the_text() {
+        let check = |text: &str, shown: &str, cut: &str| {
+            assert_eq!(without_cut_mark(text), (shown, cut.to_owned()));
+        };
+        check("abc …[cut, 2048 bytes]", "abc", "cut, 2 KB missing");
+        check("abc …[cut, many bytes]", "abc …[cut, many bytes]", "");
+        check("abc", "abc", "");
     }
 
     #[test]
