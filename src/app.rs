@@ -116,12 +116,14 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         time::now_ns(),
     );
     let logs = Arc::new(logs.map_err(|error| explain_failed_start(&data, error))?);
+    let received = own.register(receive::Metrics::new);
     let budget = Arc::new(own.register(|registry| {
         DiskBudget::new(
             config.storage.disk,
             data.clone(),
             logs.clone(),
             metrics.clone(),
+            received.journal_bytes.clone(),
             registry,
         )
     }));
@@ -198,11 +200,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         log_rules.clone(),
         own.register(log_tail::Metrics::new),
     )?);
-    let receiver = config.receive.open(
-        &data,
-        log_rules.clone(),
-        own.register(receive::Metrics::new),
-    );
+    let receiver = config.receive.open(&data, log_rules.clone(), received);
     let receiver = receiver.map_err(|error| explain_failed_start(&data, error))?;
     let syslog = config.syslog.bind()?;
     let live = Arc::new(Live::start(

@@ -157,6 +157,8 @@ pub(crate) struct DiskBudget {
     data: PathBuf,
     logs: Arc<LogStore>,
     metrics: Arc<MetricStore>,
+    /// Bytes of the journal of received lines.
+    received: Gauge,
     used: Gauge,
     free: Gauge,
     shed: Counter,
@@ -171,6 +173,7 @@ impl DiskBudget {
         data: PathBuf,
         logs: Arc<LogStore>,
         metrics: Arc<MetricStore>,
+        received: Gauge,
         registry: &mut Registry,
     ) -> Self {
         let (used, free) = (Gauge::default(), Gauge::default());
@@ -209,6 +212,7 @@ impl DiskBudget {
             data,
             logs,
             metrics,
+            received,
             used,
             free,
             shed,
@@ -221,8 +225,9 @@ impl DiskBudget {
     pub(crate) fn disk_use(&self) -> DiskUse {
         let disk = FileSystem::of(&self.data);
         let (logs, metrics) = (self.logs.stats().disk_bytes, self.metrics.stats());
+        let received = u64::try_from(self.received.get()).unwrap_or(0);
         DiskUse {
-            logs,
+            logs: logs + received,
             metrics: metrics.disk_bytes,
             sealed: (logs + metrics.disk_bytes).saturating_sub(metrics.journal_bytes),
             free: disk.map_or(u64::MAX, |disk| disk.free),

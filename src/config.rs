@@ -244,6 +244,8 @@ impl Config {
                 self.logs.rules.len()
             );
         }
+        text.push_str(&self.receive.shown());
+        text.push_str(&self.syslog.shown());
         let jobs: Vec<String> = self
             .prometheus
             .scrape_configs

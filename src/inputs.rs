@@ -79,6 +79,19 @@ impl Receive {
         Ok(())
     }
 
+    /// Its lines of the configuration in force.
+    pub(crate) fn shown(&self) -> String {
+        let size = |bytes| model::bytes::format(bytes).replace(' ', "");
+        format!(
+            "receive: {{ http: {}, body: {}, inflated_body: {}, line: {}, journal: {} }}\n",
+            self.http,
+            size(self.body),
+            size(self.inflated_body),
+            size(self.line),
+            size(self.journal),
+        )
+    }
+
     fn config(&self) -> receive::Config {
         let defaults = Limits::default();
         let inflated = self.inflated_body as usize;
@@ -119,6 +132,21 @@ pub(crate) struct Syslog {
 }
 
 impl Syslog {
+    /// Its lines of the configuration in force; none where syslog is off.
+    pub(crate) fn shown(&self) -> String {
+        let addresses = [("udp", &self.udp), ("tcp", &self.tcp)];
+        let set = addresses.iter().filter_map(|(key, address)| {
+            let address = address.as_ref()?;
+            Some(format!("{key}: \"{address}\""))
+        });
+        let set: Vec<String> = set.collect();
+        if set.is_empty() {
+            String::new()
+        } else {
+            format!("syslog: {{ {} }}\n", set.join(", "))
+        }
+    }
+
     /// Binds the sockets.
     pub(crate) fn bind(&self) -> anyhow::Result<Arc<Sockets>> {
         let sockets = Sockets::bind(self.udp.as_deref(), self.tcp.as_deref());

@@ -60,6 +60,8 @@ struct Fixed {
     data: std::path::PathBuf,
     storage: crate::config::Storage,
     logs: crate::config::Logs,
+    receive: crate::inputs::Receive,
+    syslog: crate::inputs::Syslog,
     allowed_hosts: Vec<String>,
 }
 
@@ -74,6 +76,8 @@ impl Fixed {
                 rules: Vec::new(),
                 ..config.logs.clone()
             },
+            receive: config.receive.clone(),
+            syslog: config.syslog.clone(),
             allowed_hosts: config.allowed_hosts.clone(),
         }
     }
@@ -90,6 +94,8 @@ impl Fixed {
         note(self.data != new.data, "data");
         note(self.storage != new.storage, "storage");
         note(self.logs != new.logs, "logs");
+        note(self.receive != new.receive, "receive");
+        note(self.syslog != new.syslog, "syslog");
         note(self.allowed_hosts != new.allowed_hosts, "allowed_hosts");
         keys
     }

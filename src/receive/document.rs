@@ -141,6 +141,13 @@ impl Plan {
     }
 }
 
+/// What is wrong and at which byte: the parser's own line is always the first.
+fn place(error: &serde_json::Error) -> String {
+    let whole = error.to_string();
+    let what = whole.split(" at line ").next().unwrap_or_default();
+    format!("{what} at byte {}", error.column())
+}
+
 /// A label's name for a path: `kubernetes.pod.name` → `kubernetes_pod_name`.
 fn label_name(path: &str) -> String {
     let letter = |c: char| {
@@ -199,9 +206,13 @@ impl<'p> Documents<'p> {
     ) -> Result<(), Refused> {
         let document = document.trim_ascii();
         let picked = pick(document, &self.plan.wanted)
-            .map_err(|error| Refused::Bad(format!("it is no JSON object: {error}")))?;
+            .map_err(|error| Refused::Bad(format!("it is no JSON object: {}", place(&error))))?;
         let mut facts = self.facts(&picked);
         let stream = self.stream(push, &mut facts, more)?;
+        let level = facts.level.or_else(|| {
+            let message = facts.message.as_ref()?;
+            push.told_level(message.text.as_bytes())
+        });
         let out = push.text();
         match facts.message {
             Some(message) if !facts.is_more => {
@@ -220,7 +231,7 @@ impl<'p> Documents<'p> {
             }
             _ => out.extend_from_slice(document),
         }
-        push.end_line(stream, facts.time_ns, facts.level)
+        push.end_line(stream, facts.time_ns, level)
     }
 
     fn facts<'d>(&self, picked: &'d Picked<'_>) -> Facts<'d> {
@@ -328,5 +339,87 @@ impl<'p> Documents<'p> {
         let stream = push.stream(&labels)?;
         self.streams.insert(self.key.clone(), stream);
         Ok(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Protocol;
+    use crate::push::tests::{push, shown};
+
+    fn line(document: &str) -> String {
+        let mut push = push(Protocol::Elastic);
+        let plan = Plan::usual();
+        let added = Documents::new(&plan).add(&mut push, document.as_bytes(), None);
+        added.expect("a document");
+        shown(&push).join("|")
+    }
+
+    #[test]
+    fn each_sender_has_its_own_names_for_the_same() {
+        let check = |document: &str, labels: &str| {
+            let line = line(document);
+            assert!(line.starts_with(labels), "{line}");
+        };
+        let pod = r#"{container="c", namespace="n", node="k", pod="p"}"#;
+        // Fluent Bit, Filebeat, Vector.
+        check(
+            r#"{"log":"x","kubernetes":{"namespace_name":"n","pod_name":"p","container_name":"c","host":"k"},"host":"ignored"}"#,
+            pod,
+        );
+        check(
+            r#"{"message":"x","kubernetes":{"namespace":"n","pod":{"name":"p","uid":"1"},"container":{"name":"c"},"node":{"name":"k"}}}"#,
+            pod,
+        );
+        check(
+            r#"{"message":"x","kubernetes":{"pod_namespace":"n","pod_name":"p","container_name":"c","pod_node_name":"k"},"stream":"stdout"}"#,
+            r#"{container="c", namespace="n", node="k", pod="p", stream="stdout"}"#,
+        );
+        check(
+            r#"{"message":"x","container":{"name":"c","id":"1"},"host":{"name":"h"},"log":{"file":{"path":"/f"}}}"#,
+            r#"{container="c", host="h"}"#,
+        );
+        check(
+            r#"{"message":"x","file":"/f","host":"h"}"#,
+            r#"{file="/f", host="h"}"#,
+        );
+        check(r#"{"message":"x"}"#, r#"{input="elasticsearch"}"#);
+    }
+
+    #[test]
+    fn the_level_is_a_field_or_told_by_the_message() {
+        let check = |document: &str, level: &str| {
+            let line = line(document);
+            assert!(line.contains(level), "{line}");
+        };
+        check(
+            r#"{"log":{"level":"warn"},"message":"ERROR","n":1}"#,
+            " warn ",
+        );
+        check(r#"{"log.level":"info","message":"ERROR","n":1}"#, " info ");
+        check(r#"{"log":"an ERROR\n","n":1}"#, " error ");
+        check(r#"{"level":"so so","message":"x"}"#, " unknown {");
+    }
+
+    #[test]
+    fn nothing_of_a_document_is_lost() {
+        let check = |document: &str, text: &str| {
+            let line = line(document);
+            assert!(line.ends_with(text), "{line}");
+        };
+        check(r#"{"message":"x","level":"info"}"#, " x");
+        // A second message, a second time, a value that is no text.
+        let kept = [
+            r#"{"message":"x","log":"y"}"#,
+            r#"{"message":"x","time":"2026-03-01T10:00:00Z","ts":1772359200}"#,
+            r#"{"message":"x","level":{"n":1}}"#,
+            r#"{"message":{"a":1}}"#,
+            r#"{"message":"x","host":"h","service":{"version":"1"}}"#,
+            "{}",
+        ];
+        for document in kept {
+            check(document, document);
+        }
     }
 }

@@ -42,4 +42,4 @@ pub use metrics::Metrics;
 pub use push::{LevelOf, Protocol, Push};
 pub use receiver::{Config, Receiver, Upkeep};
 pub use refused::{RETRY_AFTER_S, Refused};
-pub use room::{Reserved, Room};
+pub use room::{Reserved, Room, Turn};

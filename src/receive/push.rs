@@ -206,6 +206,12 @@ impl Push {
         Ok(())
     }
 
+    /// The level that a text tells; `None` where it tells none.
+    pub(crate) fn told_level(&self, text: &[u8]) -> Option<Level> {
+        let level = (self.level_of)(text);
+        (level != Level::Unknown).then_some(level)
+    }
+
     /// Where the text of the next line is written to, at the end.
     pub(crate) fn text(&mut self) -> &mut Vec<u8> {
         &mut self.batch.text
@@ -329,11 +335,11 @@ pub(crate) mod tests {
     /// 2026-03-01T10:00:00Z, the present of the tests of all decoders.
     pub(crate) const NOW_NS: i64 = 1_772_359_200_000_000_000;
 
-    /// Errors where the word stands in the text.
+    /// Errors where the word stands in a text that is no JSON, like the real one.
     pub(crate) fn level_of(text: &[u8]) -> Level {
         match memchr::memmem::find(text, b"ERROR") {
-            Some(_) => Level::Error,
-            None => Level::Unknown,
+            Some(_) if !text.starts_with(b"{") => Level::Error,
+            _ => Level::Unknown,
         }
     }
 

@@ -219,6 +219,11 @@ impl Receiver {
     pub fn maintain(&self, now_ns: i64) -> Result<Upkeep, StoreError> {
         let caught_up = self.catch_up();
         let mut order = self.order.lock();
+        if order.journal.bytes() == 0 {
+            // The usual case where nobody sends: nothing to ask the store for.
+            self.metrics.journal_oldest_seconds.set(0);
+            return caught_up.map(|()| Upkeep::default());
+        }
         let committed = committed(&*self.sink)?;
         order.journal.drop_until(committed);
         let bytes = order.journal.bytes();

@@ -13,14 +13,33 @@ const BODIES_KIB_MAX: usize = 48 << 10;
 /// a moment; more than there are cores would not make it faster.
 const DECODING_MAX: usize = 2;
 
+/// Requests that are decoded or wait for the journal: each holds a thread. Those that wait share
+/// a sync of the disk, so that more would not make it faster either.
+const TURNS_MAX: usize = 64;
+
 /// Memory that a part of a body may take; given back when dropped.
 #[derive(Debug)]
 pub struct Reserved(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+/// Leave to decode a request and hand it over; it ends when dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _turn: Option<OwnedSemaphorePermit>,
+    decoding: Option<OwnedSemaphorePermit>,
+}
+
+impl Turn {
+    /// Lets another one decode, while this one waits for the disk.
+    pub fn decoded(&mut self) {
+        self.decoding = None;
+    }
+}
 
 /// The bounds of what is under way.
 #[derive(Debug, Clone)]
 pub struct Room {
     bodies_kib: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
     decoding: Arc<Semaphore>,
 }
 
@@ -28,6 +47,7 @@ impl Default for Room {
     fn default() -> Self {
         Self {
             bodies_kib: Arc::new(Semaphore::new(BODIES_KIB_MAX)),
+            turns: Arc::new(Semaphore::new(TURNS_MAX)),
             decoding: Arc::new(Semaphore::new(DECODING_MAX)),
         }
     }
@@ -49,10 +69,13 @@ impl Room {
         })
     }
 
-    /// Waits for a turn to decode; it ends when the slot is dropped.
-    pub async fn decoding_slot(&self) -> Option<OwnedSemaphorePermit> {
-        // The semaphore is never closed.
-        self.decoding.clone().acquire_owned().await.ok()
+    /// Waits for a turn.
+    pub async fn turn(&self) -> Turn {
+        // The semaphores are never closed.
+        Turn {
+            _turn: self.turns.clone().acquire_owned().await.ok(),
+            decoding: self.decoding.clone().acquire_owned().await.ok(),
+        }
     }
 }
 

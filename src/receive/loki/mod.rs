@@ -100,12 +100,14 @@ fn add<'a>(
     line: &[u8],
     metadata: impl Iterator<Item = (&'a str, &'a str)> + Clone,
 ) -> Result<(), Refused> {
-    let level = level.or_else(|| {
-        let mut words = metadata.clone().filter(|(k, _)| LEVEL_KEYS.contains(k));
-        words.find_map(|(_, word)| word.parse().ok())
-    });
+    let mut words = metadata.clone().filter(|(k, _)| LEVEL_KEYS.contains(k));
+    let level = level
+        .or_else(|| words.find_map(|(_, word)| word.parse().ok()))
+        // Told by the line as it was sent: with its metadata it may be written in another form.
+        .or_else(|| push.told_level(line))
+        .unwrap_or_default();
     write_with_fields(push.text(), line, metadata);
-    push.end_line(stream, Some(time_ns), level)
+    push.end_line(stream, Some(time_ns), Some(level))
 }
 
 #[cfg(test)]

@@ -84,7 +84,10 @@ impl Record<'_> {
         let Some(stream) = resource.stream else {
             return Ok(());
         };
-        let level = self.level();
+        let level = self.level().or_else(|| match &self.body {
+            Value::Text(text) => push.told_level(text.as_bytes()),
+            _ => None,
+        });
         self.write(push.text(), level, &resource.members, scope);
         let time_ns = [self.time_ns, self.observed_ns]
             .into_iter()

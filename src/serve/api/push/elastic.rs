@@ -5,12 +5,13 @@
 //! `/insert/elasticsearch`. Templates, policies and pipelines are acknowledged and have no effect:
 //! Yagura needs none.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -156,10 +157,46 @@ async fn bulk_into(
 }
 
 #[derive(Serialize)]
-struct BulkAnswer {
+struct BulkAnswer<'a> {
     took: u128,
     errors: bool,
-    items: Vec<Value>,
+    items: Vec<BTreeMap<&'static str, ItemAnswer<'a>>>,
+}
+
+/// What became of one action, in Elasticsearch's words.
+#[derive(Serialize)]
+struct ItemAnswer<'a> {
+    #[serde(rename = "_index")]
+    index: &'a str,
+    #[serde(rename = "_id", skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ItemError<'a>>,
+}
+
+#[derive(Serialize)]
+struct ItemError<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    reason: &'a str,
+}
+
+fn item_answer(item: &elastic::Item) -> BTreeMap<&'static str, ItemAnswer<'_>> {
+    let error = item.error.as_deref().map(|reason| ItemError {
+        kind: "document_parsing_exception",
+        reason,
+    });
+    let answer = ItemAnswer {
+        index: &item.index,
+        id: item.id.as_deref(),
+        status: if error.is_some() { 400 } else { 201 },
+        result: error.is_none().then_some("created"),
+        error,
+    };
+    BTreeMap::from([(item.action, answer)])
 }
 
 async fn take_bulk(services: &Services, index: Option<String>, request: Request) -> Response {
@@ -175,7 +212,7 @@ async fn take_bulk(services: &Services, index: Option<String>, request: Request)
             let body = BulkAnswer {
                 took: started.elapsed().as_millis(),
                 errors: rejected.is_some(),
-                items: value.iter().map(item).collect(),
+                items: value.iter().map(item_answer).collect(),
             };
             ([PRODUCT], axum::Json(body)).into_response()
         }
@@ -186,30 +223,6 @@ async fn take_bulk(services: &Services, index: Option<String>, request: Request)
             response
         }
     }
-}
-
-/// What became of one action, in Elasticsearch's words.
-fn item(item: &elastic::Item) -> Value {
-    let mut inner = json!({"_index": &*item.index});
-    if let Some(fields) = inner.as_object_mut() {
-        if let Some(id) = &item.id {
-            fields.insert("_id".to_owned(), json!(id));
-        }
-        let status = match &item.error {
-            None => {
-                fields.insert("_version".to_owned(), json!(1));
-                fields.insert("result".to_owned(), json!("created"));
-                StatusCode::CREATED
-            }
-            Some(why) => {
-                let error = json!({"type": "document_parsing_exception", "reason": why});
-                fields.insert("error".to_owned(), error);
-                StatusCode::BAD_REQUEST
-            }
-        };
-        fields.insert("status".to_owned(), json!(status.as_u16()));
-    }
-    json!({ item.action: inner })
 }
 
 fn error_body(why: &Refused) -> Vec<u8> {

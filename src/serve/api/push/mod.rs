@@ -95,13 +95,13 @@ async fn read_and_accept<T: Send + 'static>(
     let encoding = Encoding::parse(encoding).map_err(Outcome::Before)?;
     let whole = body::read(receiver, parts, body).await;
     let whole = whole.map_err(Outcome::Before)?;
-    let slot = receiver.room().decoding_slot().await;
+    let mut turn = receiver.room().turn().await;
     let receiver = receiver.clone();
     let work = move || {
         let mut push = receiver.push(protocol, now_ns);
         let value = decode(&mut push, &whole.bytes, encoding).map_err(Outcome::Before)?;
         drop(whole);
-        drop(slot);
+        turn.decoded();
         let lines = push.lines();
         let rejected = push.rejected().map(|(n, why)| (n, why.to_owned()));
         receiver.accept(push, from).map_err(Outcome::After)?;
@@ -237,5 +237,5 @@ fn refuse_as_json(why: &Refused) -> Response {
 }
 
 fn partly(taken: usize, rejected: u64, why: &str) -> String {
-    format!("{taken} lines were taken, {rejected} were not, the first because of: {why}")
+    format!("lines taken: {taken}, not taken: {rejected}; the first of those because of {why}")
 }
