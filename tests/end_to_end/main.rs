@@ -10,6 +10,7 @@ mod crash;
 mod full_disk;
 mod log_counts;
 mod logs;
+mod loki;
 mod metrics;
 mod receive;
 mod rules;

@@ -11,6 +11,7 @@ use model::{Level, MatchOp, Matcher};
 
 use super::ast::{LineFilter, LineNeedle, LineOp, LogExpr, Stage};
 use super::pipeline::labels::DETECTED_LEVEL;
+use super::re2;
 use crate::needle::Needle;
 use crate::parse::compile_regex;
 use crate::query::{Filter, LEVEL};
@@ -82,7 +83,7 @@ fn of_line(filter: &LineFilter) -> Result<Filter, String> {
         any.push(match filter.op {
             LineOp::Contains | LineOp::NotContains => exactly(text)?,
             LineOp::Matches | LineOp::NotMatches if text.is_empty() => Filter::All,
-            LineOp::Matches | LineOp::NotMatches => Filter::Regex(compile_regex(text)?),
+            LineOp::Matches | LineOp::NotMatches => Filter::Regex(re2::for_lines(text)?),
             LineOp::Pattern | LineOp::NotPattern => Filter::Regex(compile_regex(&shape(text))?),
         });
     }

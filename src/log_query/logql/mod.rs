@@ -1,6 +1,6 @@
 //! LogQL, Loki's language, as a second front end onto the same plan as the search language.
 //!
-//! 1. [`parse`] makes a tree of the text (`lex.rs`, `parse.rs`, `parse_log.rs`, `ast.rs`), which
+//! 1. [`parse`] makes a tree of the text (`lex.rs`, `parse*.rs`, `ast.rs`), which
 //!    writes itself back (`print.rs`).
 //! 2. The selector and line filters on the line as it was written become a
 //!    [`Filter`](crate::Filter) that the store answers with its index (`lower.rs`).
@@ -18,8 +18,10 @@ mod lower;
 mod metric;
 mod parse;
 mod parse_log;
+mod parse_range;
 mod pipeline;
 mod print;
+mod re2;
 mod units;
 
 #[cfg(test)]

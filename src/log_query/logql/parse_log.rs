@@ -10,6 +10,7 @@ use super::error::ParseError;
 use super::lex::Token;
 use super::parse::{Parser, Result};
 use super::pipeline;
+use super::re2;
 
 /// The stages that begin with a word.
 const STAGE_WORDS: &[&str] = &[
@@ -121,7 +122,7 @@ impl Parser<'_> {
         }
         let text = self.need_text("a string")?;
         let checked = match op {
-            LineOp::Matches | LineOp::NotMatches => crate::parse::compile_regex(&text).map(|_| ()),
+            LineOp::Matches | LineOp::NotMatches => re2::for_lines(&text).map(|_| ()),
             LineOp::Pattern | LineOp::NotPattern => pipeline::check_line_pattern(&text),
             LineOp::Contains | LineOp::NotContains => Ok(()),
         };

@@ -17,6 +17,7 @@ use self::binary::Operation;
 pub use self::windows::Grid;
 use super::ast::{Grouping, LogRange, MetricExpr, RangeOp, VectorOp};
 use super::error::EvalError;
+use super::re2;
 use crate::reader::{LogReader, SearchSummary, Stop};
 
 /// Steps that one query may have, as Prometheus and Loki have it.
@@ -297,10 +298,8 @@ fn replaced(
     source: &str,
     pattern: &str,
 ) -> Result<Vec<Column>, EvalError> {
-    let regex = regex::RegexBuilder::new(&format!("^(?s:{pattern})$"))
-        .size_limit(crate::parse::REGEX_BYTES_MAX)
-        .build()
-        .map_err(|error| EvalError::Matching(format!("label_replace: {error}")))?;
+    let regex = re2::for_texts(&format!("^(?s:{pattern})$"))
+        .map_err(|reason| EvalError::Matching(format!("label_replace: {reason}")))?;
     let mut seen: HashSet<Labels> = HashSet::new();
     let mut out = Vec::with_capacity(columns.len());
     for mut column in columns {

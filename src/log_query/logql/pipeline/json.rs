@@ -5,6 +5,8 @@
 //! 3. With paths, objects and arrays are given as they are written.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::labels::LineLabels;
 use super::{JSON_ERROR, sanitize};
@@ -287,6 +289,54 @@ fn child<'a>(value: Value<'a>, step: &Step) -> Option<Value<'a>> {
         _ => {}
     }
     found
+}
+
+/// A text as a value of templates: what their function `fromJson` gives.
+pub(super) fn template_value(text: &str) -> Result<template::Value, String> {
+    let mut reader = Reader::new(text);
+    let value = reader.value().and_then(|value| build(value, 0));
+    match value {
+        Ok(value) if reader.peek().is_none() => Ok(value),
+        Ok(_) => Err("not JSON: something stands behind the value".to_owned()),
+        Err(bad) => Err(format!("not JSON: {bad}")),
+    }
+}
+
+fn build(value: Value<'_>, depth: usize) -> Result<template::Value, Bad> {
+    use template::Value as Made;
+    if depth > DEPTH_MAX {
+        return Err("nested too deep");
+    }
+    Ok(match value {
+        Value::Null => Made::Nil,
+        Value::Plain("true") => Made::Bool(true),
+        Value::Plain("false") => Made::Bool(false),
+        Value::Plain(number) => Made::Float(number.parse().unwrap_or(f64::NAN)),
+        Value::Text(_) => Made::str(value.shown()),
+        Value::Object(text) => {
+            let mut map = BTreeMap::new();
+            Reader::new(text).members(&mut |name, value| {
+                map.insert(Arc::from(unescape(name)), build(value, depth + 1)?);
+                Ok(true)
+            })?;
+            Made::Map(Arc::new(map))
+        }
+        Value::Array(text) => {
+            let mut reader = Reader::new(text);
+            let mut list = Vec::new();
+            reader.need(b'[', "no array")?;
+            if !reader.take(b']') {
+                loop {
+                    list.push(build(reader.value()?, depth + 1)?);
+                    if !reader.take(b',') {
+                        break;
+                    }
+                }
+                reader.need(b']', "an array is not closed")?;
+            }
+            Made::List(list.into())
+        }
+    })
 }
 
 /// `| unpack`: texts of a flat object become labels, `_entry` becomes the line.

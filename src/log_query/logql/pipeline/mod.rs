@@ -4,6 +4,7 @@
 //! the store's filter ([`super::lower`]). A stage that fails leaves the line in and sets
 //! `__error__`, as in Loki.
 
+mod encodings;
 mod format;
 mod functions;
 mod ip;
@@ -26,6 +27,7 @@ use self::pattern::Pattern;
 use super::ast::{
     Conversion, LabelChoice, LabelFormat, LabelValue, LineFilter, LineNeedle, LineOp, Stage, Unwrap,
 };
+use super::re2;
 use super::units;
 
 /// `__error__` of a text that is no JSON.
@@ -86,7 +88,7 @@ impl LineTest {
                     LineNeedleTest::Text(text.clone())
                 }
                 (LineNeedle::Text(text), LineOp::Matches | LineOp::NotMatches) => {
-                    LineNeedleTest::Regex(crate::parse::compile_regex(text)?)
+                    LineNeedleTest::Regex(re2::for_lines(text)?)
                 }
                 (LineNeedle::Text(text), LineOp::Pattern | LineOp::NotPattern) => {
                     LineNeedleTest::Pattern(Pattern::filter(text)?)
@@ -399,17 +401,7 @@ fn sanitize(name: &str, is_start: bool, out: &mut String) {
 }
 
 fn named_regex(text: &str) -> Result<regex::Regex, String> {
-    let regex = regex::RegexBuilder::new(text)
-        .size_limit(crate::parse::REGEX_BYTES_MAX)
-        .build()
-        .map_err(|error| {
-            let reason = error.to_string();
-            let reason = reason.lines().last().unwrap_or_default();
-            format!(
-                "not a regular expression: {}",
-                reason.trim_start_matches("error: ")
-            )
-        })?;
+    let regex = re2::for_texts(text)?;
     if regex.capture_names().flatten().next().is_none() {
         return Err("at least one named capture must be supplied, such as (?P<name>…)".to_owned());
     }

@@ -211,6 +211,11 @@ fn lines_and_labels_are_rewritten() {
     );
     check("\u{1b}[31mred\u{1b}[0m", "| decolorize", "red");
     check("\u{1b}[31mre\u{1b}[0md", "| decolorize |= `red`", "red");
+    check(
+        r#"{"a":"[{\"n\":1},{\"n\":2.5}]"}"#,
+        "| json | line_format `{{ range $i, $x := fromJson .a }}{{ $i }}:{{ $x.n }} {{ end }}`",
+        "0:1 1:2.5 ",
+    );
     // A template that fails leaves the line as it was, with an error.
     check("x", "| line_format `{{ b64dec \"?\" }}y`", "x");
     assert_eq!(
