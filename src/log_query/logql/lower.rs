@@ -4,12 +4,13 @@
 //! - A selector looks at labels alone. Yagura's streams have no label `level`; a matcher on
 //!   `level` or `detected_level` looks at the level of each line where the stream has none, so
 //!   that `{level="error"}` finds what people mean.
+//! - `| json | status="500"` stays a stage, but a line that does not hold `500` need not be parsed.
 //! - `|= "text"` is exact, bytes and case. The part of the text between its first and its last
 //!   space or sign is also a phrase of whole words: the index can look for that.
 
 use model::{Level, MatchOp, Matcher};
 
-use super::ast::{LineFilter, LineNeedle, LineOp, LogExpr, Stage};
+use super::ast::{LabelFilter, LineFilter, LineNeedle, LineOp, LogExpr, Stage};
 use super::pipeline::labels::DETECTED_LEVEL;
 use super::re2;
 use crate::needle::Needle;
@@ -21,17 +22,21 @@ pub(super) fn lower(log: &LogExpr) -> Result<(Filter, Vec<Stage>), String> {
     let mut all: Vec<Filter> = log.selector.iter().map(of_matcher).collect();
     let mut rest = Vec::new();
     let mut rewritten = false;
+    let mut relabelled = false;
     for stage in &log.stages {
         match stage {
-            Stage::Line(filter) if !rewritten && !has_ip(filter) => all.push(of_line(filter)?),
-            stage => {
-                rewritten |= matches!(
-                    stage,
-                    Stage::LineFormat(_) | Stage::Decolorize | Stage::Unpack
-                );
-                rest.push(stage.clone());
+            Stage::Line(filter) if !rewritten && !has_ip(filter) => {
+                all.push(of_line(filter)?);
+                continue;
             }
+            Stage::LineFormat(_) | Stage::Decolorize | Stage::Unpack => rewritten = true,
+            Stage::LabelFormat(_) | Stage::Drop(_) | Stage::Keep(_) => relabelled = true,
+            Stage::LabelFilter(filter) if !rewritten && !relabelled => {
+                all.extend(implied(filter)?);
+            }
+            _ => {}
         }
+        rest.push(stage.clone());
     }
     let filter = match all.len() {
         0 => Filter::All,
@@ -65,6 +70,36 @@ fn of_matcher(matcher: &Matcher) -> Filter {
         Filter::And(vec![has.clone(), label]),
         Filter::And(vec![Filter::Not(Box::new(has)), Filter::Or(levels)]),
     ])
+}
+
+/// What a line must have so that a label filter can keep it, where that is known: a value that a
+/// parser finds stands in the line as it is, unless a backslash writes it differently.
+fn implied(filter: &LabelFilter) -> Result<Option<Filter>, String> {
+    Ok(match filter {
+        LabelFilter::And(a, b) => match (implied(a)?, implied(b)?) {
+            (Some(a), Some(b)) => Some(Filter::And(vec![a, b])),
+            (a, b) => a.or(b),
+        },
+        LabelFilter::Or(a, b) => implied(a)?
+            .zip(implied(b)?)
+            .map(|(a, b)| Filter::Or(vec![a, b])),
+        LabelFilter::Text(matcher) if *matcher.name == *DETECTED_LEVEL => Some(of_matcher(matcher)),
+        LabelFilter::Text(matcher)
+            if matcher.op == MatchOp::Equal
+                && !matcher.value.is_empty()
+                && !matcher.name.starts_with("__")
+                && !matcher.value.contains(char::REPLACEMENT_CHARACTER) =>
+        {
+            let has = Matcher::new(matcher.name.clone(), MatchOp::NotEqual, "");
+            let has = has.map_err(|error| error.to_string())?;
+            Some(Filter::Or(vec![
+                Filter::Label(has),
+                Filter::Regex(compile_regex(&regex::escape(&matcher.value))?),
+                Filter::Regex(compile_regex(r"\\")?),
+            ]))
+        }
+        _ => None,
+    })
 }
 
 fn has_ip(filter: &LineFilter) -> bool {

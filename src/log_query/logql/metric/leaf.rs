@@ -22,7 +22,7 @@ use crate::logql::lower::lower;
 use crate::logql::pipeline::labels::LineLabels;
 use crate::logql::pipeline::{Pipeline, Unwrapper};
 use crate::query::Query;
-use crate::reader::{Direction, Search};
+use crate::reader::{Direction, Search, SearchSummary};
 
 /// A range aggregation works on so many series at most, before any other operation makes fewer of
 /// them: some 10 MB of labels.
@@ -131,12 +131,20 @@ pub(super) fn answer(
     };
     let new = || -> Box<dyn Fold> { Box::new(LeafFold::new(Arc::clone(&leaf))) };
     let (fold, summary) = asking.reader.fold(&search, &wanted, &new)?;
-    asking.summary = added(asking.summary, summary);
     let Ok(fold) = fold.into_any().downcast::<LeafFold>() else {
         return Err(EvalError::Limit(
             "the store gave another fold back".to_owned(),
         ));
     };
+    // The store counts the lines that it compared; those that it only handed over were work too.
+    asking.summary = added(
+        asking.summary,
+        SearchSummary {
+            lines_scanned: summary.lines_scanned.max(fold.lines),
+            bytes_scanned: summary.bytes_scanned.max(fold.bytes),
+            ..summary
+        },
+    );
     if let Some(reason) = fold.refusal() {
         return Err(EvalError::Limit(reason));
     }
@@ -194,6 +202,9 @@ struct LeafFold {
     streams: HashMap<Labels, usize>,
     key: Vec<u8>,
     cells: usize,
+    /// Lines that were handed over, and bytes of those.
+    lines: u64,
+    bytes: u64,
     refusal: Option<String>,
 }
 
@@ -208,6 +219,8 @@ impl LeafFold {
             streams: HashMap::new(),
             key: Vec::new(),
             cells: 0,
+            lines: 0,
+            bytes: 0,
             refusal: None,
         }
     }
@@ -313,6 +326,8 @@ impl LeafFold {
 
 impl Fold for LeafFold {
     fn line(&mut self, row: &Row<'_>) {
+        self.lines += 1;
+        self.bytes += row.text.len() as u64;
         let leaf = Arc::clone(&self.leaf);
         let Some(cell) = leaf.windows.cell(row.time_ns) else {
             return;
@@ -372,6 +387,8 @@ impl Fold for LeafFold {
         if self.refusal.is_none() {
             self.refusal = other.refusal;
         }
+        self.lines += other.lines;
+        self.bytes += other.bytes;
         for (labels, cells) in other.series {
             let series = self.series_of(labels);
             for (number, cell) in cells {

@@ -299,6 +299,28 @@ fn limits_hold_behind_the_stages_and_over_pages() {
 }
 
 proptest! {
+    /// A regular expression says the same as an equality and is not looked for beforehand.
+    #[test]
+    fn what_is_looked_for_beforehand_leaves_no_line_out(
+        texts in proptest::collection::vec(
+            r#"(\{"(a|pod)":"([b-d]|\\u0062){0,2}"(,"n":[1-3])?\}|(a|pod)=[b-d]{0,2}( n=[1-3])?|a="\\\\[bc]"|[bc] [bc])"#,
+            1..6,
+        ),
+        value in "[b-d]{1,2}",
+        parser in proptest::sample::select(vec![
+            "json", "logfmt", "json a", "pattern `<a> <b>`", "regexp `(?P<a>[bc]+)`",
+        ]),
+        shape in proptest::sample::select(vec![
+            "a{op}\"V\"", "a{op}\"V\" and n{op}\"1\"", "a{op}\"V\" or n{op}\"1\"",
+            "pod{op}\"V\" or pod_extracted{op}\"V\"", "detected_level{op}\"info\" and a{op}\"V\"",
+        ]),
+    ) {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let filter = |op: &str| shape.replace("{op}", op).replace('V', &value);
+        let query = |op: &str| format!("{{app=\"a\"}} | {parser} | {}", filter(op));
+        prop_assert_eq!(left(&texts, &query("=")), left(&texts, &query("=~")), "{}", query("="));
+    }
+
     #[test]
     fn any_line_passes_all_stages(text in "[ -~\u{e9}\u{1b}]{0,80}", json in r#"\{("[a-c\\"]{0,3}":("x"|1|null|\[1,2|\{"a":2\}|tru|,)){0,4}[,}]{0,2}"#) {
         for stages in [
