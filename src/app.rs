@@ -194,6 +194,8 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             globs: config.logs.files.clone(),
             exclude: exclude_own(&config, &data),
             read: config.logs.read.clone(),
+            open_files_max: config.logs.open_files,
+            since_ns: made_ns(&data.join("logs")),
             host: Some(host_name()),
             ..log_tail::Config::default()
         },
@@ -269,6 +271,10 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             move || inputs::sources(tail.sources(), &receiver)
         }),
         receiver: config.receive.http.then(|| receiver.clone()),
+        log_collector: Arc::new({
+            let tail = tail.clone();
+            move || tail.collector()
+        }),
         status: Arc::new(move || status.report()),
         metrics_text: Arc::new({
             let own = own.clone();
@@ -366,6 +372,13 @@ fn exclude_own(config: &Config, data: &Path) -> Vec<String> {
     let mut exclude = config.logs.exclude.clone();
     exclude.push(format!("{}/**/*", data.display()));
     exclude
+}
+
+/// When a folder was made, nanoseconds since 1970-01-01 UTC, where the file system knows.
+fn made_ns(folder: &Path) -> Option<i64> {
+    let made = std::fs::metadata(folder).and_then(|m| m.created()).ok()?;
+    let since = made.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_nanos()).ok()
 }
 
 /// An address that people can open: the wildcard address means this machine.

@@ -71,7 +71,7 @@ impl Default for Storage {
 }
 
 /// Which log files are followed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Logs {
     /// Globs. None: found by itself.
@@ -80,8 +80,22 @@ pub(crate) struct Logs {
     pub(crate) exclude: Vec<String>,
     /// What happens to lines before they are stored; can change while the process runs.
     pub(crate) rules: Vec<Spanned<log_rules::RuleConfig>>,
+    /// At most so many log files are open at a time.
+    pub(crate) open_files: usize,
     /// How some files are read: their format, where from, which lines belong together.
     pub(crate) read: Vec<log_tail::ReadRule>,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            exclude: Vec::new(),
+            rules: Vec::new(),
+            open_files: log_tail::Config::default().open_files_max,
+            read: Vec::new(),
+        }
+    }
 }
 
 /// A Prometheus configuration file, as far as it is carried out.

@@ -165,6 +165,7 @@ mod tests {
                 ("node_filefd_allocated", &[], &|_| 3_000.0),
                 ("node_filefd_maximum", &[], &|_| 1e6),
                 ("yagura_log_tail_lag_bytes", &[], &|_| 4_096.0),
+                ("yagura_log_tail_files_endangered", &[], &|_| 0.0),
                 (
                     "yagura_log_tail_lines_dropped_total",
                     &[("reason", "refused")],
@@ -255,6 +256,12 @@ mod tests {
                     &grow(1.0)
                 ),
                 ("yagura_log_tail_files_lost_total", &[], &grow(1.0)),
+                ("yagura_log_tail_files_endangered", &[], &|_| 2.0),
+                (
+                    "yagura_log_tail_gaps_total",
+                    &[("reason", "truncated")],
+                    &grow(1.0)
+                ),
                 ("yagura_log_store_seal_failures_total", &[], &grow(1.0)),
                 ("yagura_log_store_append_refused_total", &[], &|_| 0.0),
                 ("yagura_metric_store_samples_failed_total", &[], &grow(1.0)),
@@ -285,6 +292,8 @@ mod tests {
                 "TargetDown",
                 "YaguraDiskBudgetSpent",
                 "YaguraLogFilesLost",
+                "YaguraLogLinesMissing",
+                "YaguraLogsAboutToBeLost",
                 "YaguraLogLinesDropped",
                 "YaguraLogStoreFailing",
                 "YaguraLogsLagging",

@@ -64,6 +64,9 @@ pub struct Config {
     pub read: Vec<ReadRule>,
     /// Every file is looked at this often even when the operating system reports no change.
     pub rescan_interval: Duration,
+    /// When the store was made, nanoseconds since 1970-01-01 UTC, where that is known: as long as
+    /// it knows no positions, rotated files that were written later hold what a crash has lost.
+    pub since_ns: Option<i64>,
     /// This machine's name: the label `node` of pod logs and `host` of all others.
     pub host: Option<String>,
     /// The zone of times that are written without one.
@@ -83,6 +86,7 @@ impl Default for Config {
             start: Start::Beginning,
             read: Vec::new(),
             rescan_interval: Duration::from_secs(5),
+            since_ns: None,
             host: None,
             zone: TimeZone::system(),
         }

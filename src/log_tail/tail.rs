@@ -14,14 +14,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{LogSink, LogSource};
+use model::{LogCollector, LogSink, LogSource};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::{Config, Error};
 use crate::files::{Files, Now, Statuses};
-use crate::find::{Finder, SourceKind};
+use crate::find::{FILES_MAX, Finder, SourceKind};
 use crate::metrics::Metrics;
 use crate::outlet::{Outlet, Positions, Stopped};
 use crate::reading::Readings;
@@ -81,6 +81,8 @@ impl LogTail {
     pub fn new(config: Config, sink: Arc<dyn LogSink>, metrics: Metrics) -> Result<Self, Error> {
         config.check()?;
         Readings::new(&config)?;
+        let open_files_max = i64::try_from(config.open_files_max).unwrap_or(i64::MAX);
+        metrics.open_files_max.set(open_files_max);
         let mut finder = Finder::new(&config)?;
         let found = finder.find();
         let summary = Summary {
@@ -111,6 +113,40 @@ impl LogTail {
             .values()
             .map(|status| status.source(now_ns))
             .collect()
+    }
+
+    /// The collector as a whole: what it holds open, and which limits it has reached.
+    pub fn collector(&self) -> LogCollector {
+        let metrics = &self.metrics;
+        let max = self.config.open_files_max;
+        let mut notices = Vec::new();
+        let bound = metrics.open_files_bound_reached.get();
+        if bound > 0 {
+            notices.push(format!(
+                "all {max} log files that may be open at a time were open ({bound} times since \
+                 the start): files take turns, and one that is deleted while it is closed may \
+                 lose its last lines; raise logs.open_files and the process's limit of open files"
+            ));
+        }
+        if metrics.files_bound_reached.get() > 0 {
+            notices.push(format!(
+                "there are more than {FILES_MAX} log files, further ones are not followed: name \
+                 fewer under logs.files"
+            ));
+        }
+        let unwatched = metrics.watch_errors.get();
+        if unwatched > 0 {
+            notices.push(format!(
+                "the system does not report changes of {unwatched} folders, they are looked at \
+                 every {} s instead: raise fs.inotify.max_user_watches or max_user_instances",
+                self.config.rescan_interval.as_secs().max(1)
+            ));
+        }
+        LogCollector {
+            open_files: usize::try_from(metrics.open_files.get()).unwrap_or(0),
+            open_files_max: max,
+            notices,
+        }
     }
 
     /// Follows the files until `cancel`. Blocks its thread; returns within half a second of the

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use alert_rules::GroupSnapshot;
 use log_query::LogReader;
-use model::{LogSource, ScrapeTarget, SeriesReader};
+use model::{LogCollector, LogSource, ScrapeTarget, SeriesReader};
 use tokio::sync::Semaphore;
 
 use crate::Metrics;
@@ -31,6 +31,8 @@ pub struct Services {
     pub log_sources: View<Vec<LogSource>>,
     /// Takes what others send; `None` where nobody may send over HTTP.
     pub receiver: Option<Arc<receive::Receiver>>,
+    /// The collector of log files as a whole.
+    pub log_collector: View<LogCollector>,
     /// The appliance itself.
     pub status: View<StatusReport>,
     /// Yagura's own metrics in the OpenMetrics text format.

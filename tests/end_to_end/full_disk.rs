@@ -108,6 +108,28 @@ fn stop(yagura: Appliance) {
     assert!(status.success(), "a clean end: {status}");
 }
 
+/// Checks that each numbered line is found once.
+fn each_once(yagura: &Appliance) {
+    let mut times_found = BTreeMap::new();
+    for part in 0..LINES / 1000 {
+        for record in yagura.logs(&format!("line {part:03}*"), 3000) {
+            let message = record["message"].as_str().expect("a message");
+            let number: String = message.chars().take("line 000000".len()).collect();
+            // The prefix may also fit the noise of another line.
+            if number.starts_with(&format!("line {part:03}")) {
+                *times_found.entry(number).or_insert(0) += 1;
+            }
+        }
+    }
+    let wrong: Vec<_> = times_found
+        .iter()
+        .filter(|(_, n)| **n != 1)
+        .take(5)
+        .collect();
+    assert!(wrong.is_empty(), "found more than once: {wrong:?}");
+    assert_eq!(times_found.len(), LINES);
+}
+
 #[test]
 fn a_disk_that_fills_up_loses_nothing() {
     let site = Site::new();
@@ -206,24 +228,7 @@ fn a_disk_that_fills_up_loses_nothing() {
     });
     stop(yagura);
     let yagura = site.start();
-    let mut times_found = BTreeMap::new();
-    for part in 0..LINES / 1000 {
-        for record in yagura.logs(&format!("line {part:03}*"), 3000) {
-            let message = record["message"].as_str().expect("a message");
-            let number: String = message.chars().take("line 000000".len()).collect();
-            // The prefix may also fit the noise of another line.
-            if number.starts_with(&format!("line {part:03}")) {
-                *times_found.entry(number).or_insert(0) += 1;
-            }
-        }
-    }
-    let wrong: Vec<_> = times_found
-        .iter()
-        .filter(|(_, n)| **n != 1)
-        .take(5)
-        .collect();
-    assert!(wrong.is_empty(), "found more than once: {wrong:?}");
-    assert_eq!(times_found.len(), LINES);
+    each_once(&yagura);
     assert!(yagura.value(beats) > Some(accepted));
     stop(yagura);
 }
@@ -250,5 +255,56 @@ fn a_disk_that_is_full_at_the_start_is_named() {
         let answer = y.json(&format!("/api/v1/query?query={query}"));
         (!answer["data"]["result"].as_array()?.is_empty()).then_some(())
     });
+    stop(yagura);
+}
+
+#[test]
+fn files_that_are_rotated_while_the_disk_is_full_are_read_afterwards() {
+    let site = Site::new();
+    let Some(disk) = SmallDisk::mount(&site) else {
+        return;
+    };
+    site.configure("storage: { memory: 64MiB }\n");
+    let file = site.path("logs/app.log");
+    let rotated = |n: usize| site.path(&format!("logs/app.log.2026030{n}"));
+    let gzip = |n: usize| {
+        let done = Command::new("gzip").arg(rotated(n)).status();
+        assert!(done.expect("gzip is there").success());
+    };
+    append(&file, lines(0..LINES_BEFORE));
+    let yagura = site.start();
+    yagura.wait_for("the first lines", |y| {
+        y.logs(&format!("\"line {:06}\"", LINES_BEFORE - 1), 1)
+            .pop()
+    });
+    stop(yagura);
+
+    // Rotated twice while nothing can be written, and compressed once.
+    let yagura = site.start();
+    disk.fill();
+    append(&file, lines(LINES_BEFORE..LINES / 2));
+    fs::rename(&file, rotated(1)).expect("renamed");
+    append(&file, lines(LINES / 2..LINES - 1_000));
+    yagura.wait_for("lines that wait in their file", |y| {
+        (own(
+            y,
+            "yagura_log_tail_store_retries_total{reason=\"no_space\"}",
+        ) >= 1.0)
+            .then_some(())
+    });
+    fs::rename(&file, rotated(2)).expect("renamed");
+    gzip(1);
+    append(&file, lines(LINES - 1_000..LINES - 500));
+    yagura.kill();
+    append(&file, lines(LINES - 500..LINES));
+    disk.free();
+
+    let yagura = site.start();
+    let last = format!("\"line {:06}\"", LINES - 1);
+    yagura.wait_for("the last line", |y| y.logs(&last, 1).pop());
+    yagura.wait_for("the end of the compressed file", |y| {
+        y.logs(&format!("\"line {:06}\"", LINES / 2 - 1), 1).pop()
+    });
+    each_once(&yagura);
     stop(yagura);
 }

@@ -15,3 +15,4 @@ mod metrics;
 mod receive;
 mod rules;
 mod stopping;
+mod torture;

@@ -25,7 +25,6 @@ use crate::find::{FILES_MAX, Found};
 use crate::follow::{Follow, Place};
 use crate::identity::Inode;
 use crate::outlet::Stopped;
-use crate::restore::Restoring;
 use crate::siblings::Siblings;
 
 /// What kind of look found a new file.
@@ -33,8 +32,7 @@ use crate::siblings::Siblings;
 pub(super) struct Looks {
     /// It is the first of this process.
     first_look: bool,
-    /// It is the first of this process, and there was one before it: compressed files may hold
-    /// what was written in between.
+    /// Compressed files may hold what was written before this process.
     pub(super) packed: bool,
     /// It is the first ever, and files that are there already are read from their end.
     at_end: bool,
@@ -71,7 +69,6 @@ impl Files {
         }
         let restoring = self.restoring.take();
         let first_look = restoring.is_some();
-        let first_ever = restoring.as_ref().is_some_and(Restoring::is_empty);
         if let Some(mut restoring) = restoring {
             for (inode, seen) in &here {
                 if let Some(restored) = restoring.fitting(*inode, &seen.path, &seen.metadata) {
@@ -89,8 +86,8 @@ impl Files {
         new.sort_by(|a, b| a.1.path.cmp(&b.1.path));
         let looks = Looks {
             first_look,
-            packed: first_look && !first_ever,
-            at_end: first_look && first_ever && self.config.start == Start::End,
+            packed: first_look,
+            at_end: first_look && self.first_ever && self.config.start == Start::End,
         };
         let mut siblings = Siblings::default();
         for (inode, seen) in new {

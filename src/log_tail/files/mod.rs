@@ -78,6 +78,8 @@ pub(crate) struct Files {
     /// How fast the logs are written and read in which something happens, by first name.
     paces: HashMap<PathBuf, danger::Pace>,
     judged_at: Duration,
+    /// Whether the store knows no positions.
+    first_ever: bool,
     restoring: Option<Restoring>,
     /// What is known of files that are followed no more, by first name.
     gone: HashMap<PathBuf, Gone>,
@@ -118,7 +120,8 @@ impl Files {
         now_ns: i64,
     ) -> Result<Self, Stopped> {
         let restoring = Restoring::new(outlet.committed_positions()?, &metrics);
-        let told_ns = restoring.told_ns().unwrap_or(now_ns).min(now_ns);
+        let known_ns = restoring.told_ns().or(config.since_ns);
+        let told_ns = known_ns.unwrap_or(now_ns).min(now_ns);
         statuses.write().clear();
         Ok(Self {
             config,
@@ -137,6 +140,7 @@ impl Files {
             readings,
             paces: HashMap::new(),
             judged_at: Duration::ZERO,
+            first_ever: restoring.is_empty(),
             restoring: Some(restoring),
             gone: HashMap::new(),
             unread_since_ns: told_ns.saturating_sub(COMMIT_DELAY_MAX_NS),

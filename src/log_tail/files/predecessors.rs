@@ -344,6 +344,10 @@ impl Files {
         packed.retain(|file| {
             // Compression may have set the time of writing, but never to an earlier one.
             let written = file.written_ns >= since_ns.min(told_ns);
+            if last_ns == 0 && self.first_ever {
+                // Nothing is stored of any file: what was written since the store was made is not.
+                return written;
+            }
             let begins_ns = content::first_time(&file.start, &zone, file.written_ns);
             written && begins_ns.is_none_or(|begins_ns| begins_ns >= since_ns)
         });

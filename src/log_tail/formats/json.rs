@@ -1,13 +1,17 @@
 //! Looks at the members of a JSON line for its level and time, without building a value.
 //!
 //! Only the outermost object counts. Names are those of zap, logrus, pino, bunyan, log4j,
-//! structlog, serilog, ECS and OpenTelemetry; MongoDB's `{"t":{"$date":…}}` is understood.
+//! structlog, serilog, ECS and OpenTelemetry. A few nested ones are understood: MongoDB's
+//! `{"t":{"$date":…}}`, log4j's `{"instant":{"epochSecond":…,"nanoOfSecond":…}}` and ECS'
+//! `{"log":{"level":…}}`. Serilog leaves the level out where it is information.
 
 use memchr::memchr2;
+use model::Level;
 
-use super::{Fields, is_level_key, is_time_key};
+use super::{Fields, is_level_key, is_severity_number_key, is_time_key};
 use crate::level_detect::field_level;
 use crate::time_detect::{self, Context};
+use crate::time_scan::decimal;
 
 /// Members further on are not looked at: loggers put level and time first or last in lines that
 /// are rarely longer.
@@ -25,13 +29,19 @@ pub(crate) fn fields(line: &[u8], context: &mut Context<'_>) -> Option<Fields> {
     }
     // A member that does not read ends the search; what was found until then counts.
     let mut first = true;
+    let mut serilog = false;
     while let Some((key, value)) = scan.member() {
         first = false;
         if found.level.is_none() && is_level_key(key) {
             found.level = field_level(value.trimmed());
+        } else if found.level.is_none() && is_severity_number_key(key) {
+            found.level = severity_number(value.trimmed());
+        } else if found.level.is_none() && key == b"log" {
+            found.level = value.member(b"level").and_then(field_level);
         } else if found.time_ns.is_none() && is_time_key(key) {
             found.time_ns = value.time(context);
         }
+        serilog |= matches!(key, b"@mt" | b"@m" | b"@i");
         if found.level.is_some() && found.time_ns.is_some() {
             break;
         }
@@ -40,7 +50,24 @@ pub(crate) fn fields(line: &[u8], context: &mut Context<'_>) -> Option<Fields> {
             break;
         }
     }
+    if serilog && found.level.is_none() {
+        found.level = Some(Level::Info);
+    }
     (!first).then_some(found)
+}
+
+/// `SEVERITY_NUMBER_WARN` and its neighbours.
+fn severity_number(number: &[u8]) -> Option<Level> {
+    let number: u32 = std::str::from_utf8(number).ok()?.parse().ok()?;
+    Some(match number {
+        1..=4 => Level::Trace,
+        5..=8 => Level::Debug,
+        9..=12 => Level::Info,
+        13..=16 => Level::Warn,
+        17..=20 => Level::Error,
+        21..=24 => Level::Fatal,
+        _ => return None,
+    })
 }
 
 /// A member's value as it is written.
@@ -63,20 +90,43 @@ impl Value<'_> {
 
     fn time(&self, context: &mut Context<'_>) -> Option<i64> {
         match self {
-            Value::Text(text) => time_detect::whole(text, context),
+            // OpenTelemetry writes 64-bit numbers as texts.
+            Value::Text(text) => {
+                time_detect::whole(text, context).or_else(|| time_detect::epoch(text))
+            }
             Value::Bare(number) => time_detect::epoch(number),
-            Value::Nested(object) => {
-                let mut scan = Scan {
-                    text: object,
-                    at: 0,
-                };
-                scan.expect(b'{')?;
-                match scan.member()? {
-                    (b"$date", Value::Text(text)) => time_detect::whole(text, context),
-                    _ => None,
+            Value::Nested(_) => {
+                if let Some(date) = self.member(b"$date") {
+                    return time_detect::whole(date, context);
                 }
+                let seconds = time_detect::epoch(self.member(b"epochSecond")?)?;
+                let nanos = self.member(b"nanoOfSecond").and_then(decimal).unwrap_or(0);
+                seconds.checked_add(nanos)
             }
         }
+    }
+
+    /// The value of a member of an object, if it is a text or a number.
+    fn member(&self, wanted: &[u8]) -> Option<&[u8]> {
+        let Value::Nested(object) = self else {
+            return None;
+        };
+        let mut scan = Scan {
+            text: object,
+            at: 0,
+        };
+        scan.expect(b'{')?;
+        while let Some((key, value)) = scan.member() {
+            if key == wanted {
+                return match value {
+                    Value::Text(text) | Value::Bare(text) => Some(text.trim_ascii()),
+                    Value::Nested(_) => None,
+                };
+            }
+            scan.spaces();
+            scan.expect(b',')?;
+        }
+        None
     }
 }
 
@@ -166,7 +216,6 @@ impl<'a> Scan<'a> {
 #[cfg(test)]
 mod tests {
     use jiff::tz::TimeZone;
-    use model::Level;
     use proptest::prelude::*;
 
     use super::*;
@@ -225,6 +274,110 @@ mod tests {
         check(r#"{"level":{"n":1}}"#, None, None);
         check("{}", None, None);
         check(r#"{"level":"info","msg":"cut in the mid"#, info, None);
+    }
+
+    #[test]
+    fn reads_what_each_logger_writes() {
+        let check = |logger: &str, line: &str, level: Level, timed: bool| {
+            let found = read(line.as_bytes()).expect(logger);
+            assert_eq!(found.level, Some(level), "{logger}");
+            assert_eq!(found.time_ns, timed.then_some(TIME), "{logger}");
+        };
+        check(
+            "zap",
+            r#"{"level":"warn","ts":1704164645.0,"caller":"a.go:1","msg":"m"}"#,
+            Level::Warn,
+            true,
+        );
+        check(
+            "logrus",
+            r#"{"level":"warning","msg":"m","time":"2024-01-02T03:04:05Z"}"#,
+            Level::Warn,
+            true,
+        );
+        for (number, level) in [
+            (10, Level::Trace),
+            (20, Level::Debug),
+            (30, Level::Info),
+            (40, Level::Warn),
+            (50, Level::Error),
+            (60, Level::Fatal),
+        ] {
+            let line = format!(r#"{{"level":{number},"time":1704164645000,"pid":1,"msg":"m"}}"#);
+            check("pino", &line, level, true);
+        }
+        check(
+            "bunyan",
+            r#"{"name":"a","hostname":"h","pid":1,"level":50,"msg":"m","time":"2024-01-02T03:04:05.000Z","v":0}"#,
+            Level::Error,
+            true,
+        );
+        check(
+            "log4j",
+            r#"{"instant":{"epochSecond":1704164645,"nanoOfSecond":0},"thread":"main","level":"FATAL","message":"m"}"#,
+            Level::Fatal,
+            true,
+        );
+        check(
+            "log4j of old",
+            r#"{"timeMillis":1704164645000,"level":"DEBUG","message":"m"}"#,
+            Level::Debug,
+            true,
+        );
+        check(
+            "structlog",
+            r#"{"event":"m","level":"critical","timestamp":"2024-01-02T03:04:05Z"}"#,
+            Level::Fatal,
+            true,
+        );
+        check(
+            "serilog",
+            r#"{"@t":"2024-01-02T03:04:05Z","@mt":"m {n}","@l":"Error","n":1}"#,
+            Level::Error,
+            true,
+        );
+        check(
+            "serilog, information",
+            r#"{"@t":"2024-01-02T03:04:05Z","@mt":"m"}"#,
+            Level::Info,
+            true,
+        );
+        check(
+            "ECS",
+            r#"{"@timestamp":"2024-01-02T03:04:05Z","log.level":"ERROR","message":"m"}"#,
+            Level::Error,
+            true,
+        );
+        check(
+            "ECS, nested",
+            r#"{"@timestamp":"2024-01-02T03:04:05Z","log":{"logger":"a","level":"warn"},"message":"m"}"#,
+            Level::Warn,
+            true,
+        );
+        check(
+            "OpenTelemetry",
+            r#"{"timeUnixNano":"1704164645000000000","severityNumber":17,"body":{"stringValue":"m"}}"#,
+            Level::Error,
+            true,
+        );
+        check(
+            "OpenTelemetry, text",
+            r#"{"Timestamp":"2024-01-02T03:04:05Z","SeverityText":"INFO","Body":"m"}"#,
+            Level::Info,
+            true,
+        );
+        check(
+            "Google Cloud",
+            r#"{"severity":"NOTICE","message":"m"}"#,
+            Level::Info,
+            false,
+        );
+        check(
+            "python-json-logger",
+            r#"{"asctime":"2024-01-02 03:04:05","levelname":"WARNING","message":"m"}"#,
+            Level::Warn,
+            true,
+        );
     }
 
     #[test]

@@ -73,6 +73,16 @@ pub(crate) fn is_level_key(key: &[u8]) -> bool {
             | b"severityText"
             | b"@l"
             | b"s"
+            | b"log_level"
+            | b"syslog.severity"
+    )
+}
+
+/// OpenTelemetry's number of a severity: 1 to 24, four for each level.
+pub(crate) fn is_severity_number_key(key: &[u8]) -> bool {
+    matches!(
+        key,
+        b"severityNumber" | b"SeverityNumber" | b"severity_number"
     )
 }
 
@@ -91,5 +101,11 @@ pub(crate) fn is_time_key(key: &[u8]) -> bool {
             | b"date"
             | b"eventTime"
             | b"asctime"
+            | b"timeMillis"
+            | b"timeUnixNano"
+            | b"observedTimeUnixNano"
+            | b"time_unix_nano"
+            | b"instant"
+            | b"@time"
     )
 }

@@ -3,8 +3,10 @@
 
 mod crash;
 mod engine;
+mod formats;
 mod gaps;
 mod live;
+mod many;
 mod packed;
 
 use std::collections::HashMap;

@@ -167,3 +167,19 @@ fn damage_is_said_in_the_stream_and_the_rest_goes_on() {
     assert!(gaps[0] > 1000, "what is before the damage is read");
     assert_eq!(texts[gaps[0] + 1..], expected(5_000..5_010));
 }
+
+#[test]
+fn a_kill_before_anything_was_committed_reads_what_was_compressed_since() {
+    let mut world = World::with(|config| config.since_ns = Some(model::time::now_ns()));
+    world.append("0.log", lines(0..10));
+    world.step();
+    world.rename("0.log", "0.log.20260301-100000");
+    world.append("0.log", lines(10..20));
+    world.step();
+    world.stop(true);
+    world.rename("0.log", "0.log.20260301-100010");
+    world.gzip("0.log.20260301-100000");
+    world.append("0.log", lines(20..30));
+    world.step();
+    assert_eq!(world.texts(), expected(0..30));
+}

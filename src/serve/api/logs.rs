@@ -3,12 +3,14 @@
 //! - `query`: lines as NDJSON, streamed (file `logs/stream.rs`).
 //! - `context`: the lines around a line (file `logs/context.rs`).
 //! - `tail`: a WebSocket with lines as they arrive (file `logs/tail.rs`).
+//! - `sources`: the followed files with their accounts (file `logs/sources.rs`).
 //! - `histogram`, `facets`: counts as JSON in Prometheus' envelope.
 //!
 //! All take `q`, the query; all but the tail take `from` and `to` (default: the last hour).
 
 mod context;
 mod record;
+mod sources;
 mod stream;
 mod tail;
 
@@ -67,6 +69,7 @@ pub(crate) fn router() -> Router<Arc<Services>> {
         .route("/api/v1/logs/histogram", get(histogram))
         .route("/api/v1/logs/facets", get(facets))
         .route("/api/v1/logs/context", get(context::context))
+        .route("/api/v1/logs/sources", get(sources::sources))
         .route("/api/v1/logs/tail", get(tail::tail))
         .layer(Extension(Arc::new(Semaphore::new(TAILS_MAX))))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use model::{Health, Label, LogSource, LogSourceState, ScrapeTarget};
+use model::{Health, Label, LogCollector, LogLoss, LogSource, LogSourceState, ScrapeTarget};
 
 use crate::html::{Icon, Tone};
 use crate::request::Visit;
@@ -37,6 +37,7 @@ struct TargetsPage {
     targets_troubled: usize,
     files: usize,
     files_troubled: usize,
+    collector: LogCollector,
 }
 
 /// Draws the page.
@@ -93,6 +94,7 @@ pub(crate) async fn page(State(services): State<Arc<Services>>, visit: Visit) ->
         targets_troubled,
         files: n_files,
         files_troubled,
+        collector: (services.log_collector)(),
     })
 }
 
@@ -256,6 +258,8 @@ struct SourceRow {
     word: &'static str,
     /// Why it cannot be read; else empty.
     reason: String,
+    /// What was lost, in words; else empty.
+    lost: String,
     /// The path's last part, and what comes before it.
     folder: String,
     file: String,
@@ -268,7 +272,9 @@ impl SourceRow {
     fn new(source: LogSource) -> Self {
         let (tone, word, reason) = match &source.state {
             LogSourceState::Failed(reason) => (Tone::Err, "failed", reason.clone()),
+            _ if !source.danger.is_empty() => (Tone::Warn, "in danger", String::new()),
             _ if source.lines_dropped > 0 => (Tone::Warn, "dropping", String::new()),
+            _ if source.losses.iter().any(is_gap) => (Tone::Warn, "lines lost", String::new()),
             LogSourceState::CatchingUp if source.lag_seconds > LAG_S_MAX => {
                 (Tone::Warn, "behind", String::new())
             }
@@ -297,6 +303,7 @@ impl SourceRow {
             tone,
             word,
             reason,
+            lost: lost(&source.losses),
             folder,
             file,
             behind,
@@ -306,10 +313,41 @@ impl SourceRow {
 
     fn words(&self) -> String {
         format!(
-            "{} {} {}",
-            self.source.path, self.source.labels, self.reason
+            "{} {} {} {}",
+            self.source.path, self.source.labels, self.reason, self.source.danger
         )
     }
+}
+
+/// Whether something is missing in the middle of a stream.
+fn is_gap(loss: &LogLoss) -> bool {
+    !matches!(loss.reason, "cut" | "holes")
+}
+
+/// What was lost, by reason: `12 lines refused by the store, 2 KB truncated before they were read`.
+fn lost(losses: &[LogLoss]) -> String {
+    let parts: Vec<String> = (losses.iter())
+        .map(|loss| {
+            let much = match (loss.lines, loss.bytes) {
+                (0, 0) => "lines".to_owned(),
+                (0, bytes) => humanize::bytes(bytes),
+                (lines, _) => humanize::things(lines, "line", "lines"),
+            };
+            let how = match loss.reason {
+                "refused" => "refused by the store",
+                "cut" => "cut off lines beyond the limit",
+                "holes" => "of holes skipped",
+                "truncated" => "truncated before they were read",
+                "rotated_away" => "rotated away before they were read",
+                "deleted" => "deleted before they were read",
+                "replaced" => "replaced before they were read",
+                "damaged" => "unreadable in a damaged file",
+                other => other,
+            };
+            format!("{much} {how}")
+        })
+        .collect();
+    parts.join(", ")
 }
 
 /// The search that shows a source's lines: by the labels that name its stream.
@@ -389,5 +427,30 @@ mod tests {
             ("/var/log/a/", "b.log")
         );
         assert_eq!(late.behind, "1 m, 2 KB");
+    }
+
+    #[test]
+    fn losses_are_said_in_words() {
+        let loss = |reason, lines, bytes| LogLoss {
+            reason,
+            lines,
+            bytes,
+        };
+        assert_eq!(lost(&[]), "");
+        assert_eq!(
+            lost(&[loss("refused", 12, 900), loss("truncated", 0, 2048)]),
+            "12 lines refused by the store, 2 KB truncated before they were read"
+        );
+        let row = SourceRow::new(LogSource {
+            losses: vec![loss("deleted", 0, 10)],
+            ..LogSource::default()
+        });
+        assert_eq!((row.tone, row.word), (Tone::Warn, "lines lost"));
+        let row = SourceRow::new(LogSource {
+            danger: "soon".to_owned(),
+            losses: vec![loss("cut", 0, 10)],
+            ..LogSource::default()
+        });
+        assert_eq!((row.tone, row.word), (Tone::Warn, "in danger"));
     }
 }
