@@ -53,7 +53,6 @@ fn cpu_ms() -> u64 {
 #[derive(Default)]
 struct Nowhere {
     records: AtomicU64,
-    bytes: AtomicU64,
 }
 
 impl LogSink for Nowhere {
