@@ -38,6 +38,9 @@ mod search;
 mod tail;
 
 mod failure;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod metrics;
 
 pub use config::Config;

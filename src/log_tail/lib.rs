@@ -23,6 +23,9 @@ mod find;
 mod follow;
 mod formats;
 mod gz;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod level_detect;
 mod level_of;

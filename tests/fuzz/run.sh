@@ -1,0 +1,39 @@
+#!/bin/sh
+# Builds the fuzz targets and runs each for some time with the stable toolchain.
+#   tests/fuzz/run.sh SECONDS TARGET...
+# Targets: query logql line file rules block block_round_trip. What is found is written to
+# target/fuzz/found/TARGET; running TARGET with such a file shows it again.
+set -eu
+seconds=${1:?seconds per target}
+shift
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}/fuzz
+# The same versions as the product has.
+cp "$root/Cargo.lock" "$here/Cargo.lock"
+RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module \
+ -Cllvm-args=-sanitizer-coverage-level=4 \
+ -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+ -Cllvm-args=-sanitizer-coverage-pc-table \
+ -Cllvm-args=-sanitizer-coverage-trace-compares"
+export RUSTFLAGS
+features=
+for name in "$@"; do
+    case $name in
+        block*) features="--features store" ;;
+    esac
+done
+host=$(rustc -vV | sed -n 's/^host: //p')
+bins=
+for name in "$@"; do bins="$bins --bin $name"; done
+# With a named host the flags stay away from build scripts.
+# shellcheck disable=SC2086
+nice cargo build --release --manifest-path "$here/Cargo.toml" --target "$host" \
+    --target-dir "$target" $features $bins
+for name in "$@"; do
+    mkdir -p "$target/corpus/$name" "$target/found/$name"
+    echo "== $name"
+    nice "$target/$host/release/$name" "$target/corpus/$name" "$here/seeds/$name" \
+        -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
+        -artifact_prefix="$target/found/$name/" -print_final_stats=1 2>&1 | tail -n 12
+done
