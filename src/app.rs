@@ -202,7 +202,9 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         log_rules.clone(),
         own.register(log_tail::Metrics::new),
     )?);
-    let receiver = config.receive.open(&data, log_rules.clone(), received);
+    let receiver = config
+        .receive
+        .open(&data, log_rules.clone(), logs.clone(), received);
     let receiver = receiver.map_err(|error| explain_failed_start(&data, error))?;
     let syslog = config.syslog.bind()?;
     let live = Arc::new(Live::start(

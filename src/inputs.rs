@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use log_store::LogStore;
-use model::{LogSink, LogSource, StoreError, time};
+use model::{LineRules, LogSink, LogSource, StoreError, time};
 use receive::syslog::Sockets;
 use receive::{Limits, Receiver};
 use serde::Deserialize;
@@ -108,16 +108,18 @@ impl Receive {
         }
     }
 
-    /// Opens the journal in the data folder.
+    /// Opens the journal in the data folder. Lines meet the rules before they come to it, and go
+    /// from it to the store directly.
     pub(crate) fn open(
         &self,
         data: &Path,
+        rules: Arc<dyn LineRules>,
         sink: Arc<dyn LogSink>,
         metrics: receive::Metrics,
     ) -> Result<Arc<Receiver>, StoreError> {
         let folder = data.join("receive");
         let receiver = Receiver::open(&folder, self.config(), sink, log_tail::level_of, metrics)?;
-        Ok(Arc::new(receiver))
+        Ok(Arc::new(receiver.with_rules(rules)))
     }
 }
 

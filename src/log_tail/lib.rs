@@ -22,10 +22,10 @@ mod files;
 mod find;
 mod follow;
 mod formats;
-mod gz;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gz;
 mod identity;
 mod level_detect;
 mod level_of;

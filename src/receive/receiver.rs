@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use model::{Checkpoint, LogBatch, LogSink, LogSource, StoreError, StreamId};
+use model::{Checkpoint, Labels, LineRules, LogBatch, LogSink, LogSource, StoreError, StreamId};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
@@ -91,6 +91,7 @@ pub struct Receiver {
     config: Config,
     limits: Arc<Limits>,
     sink: Arc<dyn LogSink>,
+    rules: Option<Arc<dyn LineRules>>,
     level_of: LevelOf,
     metrics: Metrics,
     senders: Senders,
@@ -137,6 +138,7 @@ impl Receiver {
             limits: Arc::new(config.limits.clone()),
             config,
             sink,
+            rules: None,
             level_of,
             metrics,
             senders: Senders::default(),
@@ -148,6 +150,14 @@ impl Receiver {
                 trouble: None,
             }),
         })
+    }
+
+    /// The same with processing rules, which lines meet before they come to the journal: what must
+    /// not be stored is not in there either. What the journal has goes to the store directly.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Arc<dyn LineRules>) -> Self {
+        self.rules = Some(rules);
+        self
     }
 
     /// An empty push for a decoder to fill. `now_ns` is the time of the request.
@@ -187,11 +197,13 @@ impl Receiver {
         let now_ns = push.now_ns;
         let sent = Sent::of(&push);
         self.count(&push);
-        let result = if push.batch.lines.is_empty() {
-            Ok(())
-        } else {
-            self.write(push, now_ns)
-        };
+        let result = self.ruled(push).and_then(|push| {
+            if push.batch.lines.is_empty() {
+                Ok(())
+            } else {
+                self.write(push, now_ns)
+            }
+        });
         match &result {
             Ok(()) => self.senders.took(protocol, from, now_ns, sent),
             Err(why) => self.refused(protocol, from, now_ns, why),
@@ -248,6 +260,23 @@ impl Receiver {
         if let Some((lines, _)) = push.rejected() {
             m.lines_rejected.get_or_create(&input).inc_by(lines);
         }
+    }
+
+    /// Brings the lines of a push through the rules.
+    fn ruled(&self, mut push: Push) -> Result<Push, Refused> {
+        let Some(rules) = &self.rules else {
+            return Ok(push);
+        };
+        let labels: Vec<Labels> = push.streams.iter().map(|(l, _)| l.clone()).collect();
+        let batch = std::mem::take(&mut push.batch);
+        let passed = rules.pass(&labels, batch, &mut |labels| {
+            push.stream(labels).map_err(|why| match why {
+                Refused::Failed(why) => StoreError::Database(why),
+                why => StoreError::Refused(why.to_string()),
+            })
+        });
+        push.batch = passed.map_err(|error| Refused::Failed(error.to_string()))?;
+        Ok(push)
     }
 
     /// Steps 1 and 3 of the head of this file.

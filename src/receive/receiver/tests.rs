@@ -118,6 +118,64 @@ fn shown(app: &str, text: &str) -> String {
     format!("{{app={app:?}}} {text}")
 }
 
+/// Drops lines with `noise`, writes `***` for `secret`, and gives what it changed another label.
+struct Cleaner;
+
+impl LineRules for Cleaner {
+    fn pass(
+        &self,
+        streams: &[Labels],
+        batch: LogBatch,
+        open: &mut dyn FnMut(&Labels) -> Result<StreamId, StoreError>,
+    ) -> Result<LogBatch, StoreError> {
+        let mut out = LogBatch::default();
+        for (line, text) in batch.iter() {
+            let text = String::from_utf8_lossy(text);
+            if text.contains("noise") {
+                continue;
+            }
+            let cleaned = text.replace("secret", "***");
+            let mut stream = line.stream;
+            if cleaned != text {
+                let mut labels = streams[stream.0 as usize].to_builder();
+                labels.set("clean", "1");
+                stream = open(&labels.build())?;
+            }
+            out.push(stream, line.time_ns, line.level, cleaned.as_bytes());
+        }
+        Ok(out)
+    }
+}
+
+#[test]
+fn lines_meet_the_rules_before_they_come_to_the_journal() {
+    let world = World::new();
+    let receiver = world.start().with_rules(Arc::new(Cleaner));
+    for text in ["plain", "noise", "a secret"] {
+        send(&receiver, "web", text).expect("taken");
+    }
+    drop(receiver);
+    for entry in std::fs::read_dir(world.folder.path()).expect("a folder") {
+        let bytes = std::fs::read(entry.expect("an entry").path()).expect("a journal");
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains("plain") && text.contains("***"), "{text}");
+        assert!(
+            !text.contains("secret") && !text.contains("noise"),
+            "{text}"
+        );
+    }
+    let expected = [
+        shown("web", "plain"),
+        "{app=\"web\", clean=\"1\"} a ***".to_owned(),
+    ];
+    assert_eq!(world.store.lines(), expected);
+    // After a crash the journal goes to the store as it is.
+    world.store.crash();
+    let again = world.start().with_rules(Arc::new(Cleaner));
+    again.maintain(0).expect("replays");
+    assert_eq!(world.store.lines(), expected);
+}
+
 #[test]
 fn what_was_acknowledged_is_there_once_after_each_crash() {
     let world = World::new();
