@@ -78,8 +78,8 @@ impl Siblings {
             .filter(|neighbour| {
                 let plain = neighbour.name.strip_suffix(".gz");
                 plain.is_some_and(|plain| {
-                    is_rotated_name(plain, &name)
-                        && !neighbours.iter().any(|other| other.name == plain)
+                    // It may have been compressed since the folder was listed.
+                    is_rotated_name(plain, &name) && !path.with_file_name(plain).exists()
                 })
             })
             .filter_map(|neighbour| sibling(&neighbour.path))

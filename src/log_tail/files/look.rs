@@ -27,12 +27,16 @@ use crate::identity::Inode;
 use crate::outlet::Stopped;
 use crate::siblings::Siblings;
 
+/// So many names of files that are gone are kept in mind at least.
+const NAMES_MIN: usize = 1_000;
+
 /// What kind of look found a new file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Looks {
     /// It is the first of this process.
     first_look: bool,
-    /// Compressed files may hold what was written before this process.
+    /// The name is seen for the first time by this process: compressed files may hold what was
+    /// written before.
     pub(super) packed: bool,
     /// It is the first ever, and files that are there already are read from their end.
     at_end: bool,
@@ -72,6 +76,7 @@ impl Files {
         if let Some(mut restoring) = restoring {
             for (inode, seen) in &here {
                 if let Some(restored) = restoring.fitting(*inode, &seen.path, &seen.metadata) {
+                    self.begun.insert(seen.path.clone());
                     self.resume(restored, seen.path.clone(), *inode, now);
                 }
             }
@@ -86,11 +91,16 @@ impl Files {
         new.sort_by(|a, b| a.1.path.cmp(&b.1.path));
         let looks = Looks {
             first_look,
-            packed: first_look,
+            packed: false,
             at_end: first_look && self.first_ever && self.config.start == Start::End,
         };
         let mut siblings = Siblings::default();
         for (inode, seen) in new {
+            // Not only at the first look: the name may have been free just then.
+            let looks = Looks {
+                packed: self.begun.insert(seen.path.clone()),
+                ..looks
+            };
             if !looks.at_end {
                 self.begin_siblings(&seen.path, &mut siblings, looks, now);
             }
@@ -98,6 +108,7 @@ impl Files {
         }
         self.outlet.flush()?;
         self.metrics.files.set(self.entries.len() as i64);
+        self.forget_names(&found);
         self.note_totals();
         self.judge_danger(now);
         Ok(found)
@@ -202,6 +213,17 @@ impl Files {
         follow.note_size(seen.metadata.len());
         debug!(path = %path.display(), offset, "following log file");
         self.insert(follow, before, now);
+    }
+
+    /// Names that are long gone need not be kept in mind.
+    fn forget_names(&mut self, found: &Found) {
+        if self.begun.len() > 2 * found.files.len() + NAMES_MIN {
+            let entries = &self.entries;
+            self.begun.retain(|path| {
+                found.files.contains(path)
+                    || (entries.values()).any(|entry| entry.follow.origin == *path)
+            });
+        }
     }
 
     fn say_unreadable(&mut self, found: &Found) {

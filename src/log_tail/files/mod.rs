@@ -7,7 +7,7 @@ mod look;
 mod predecessors;
 mod turns;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,6 +78,8 @@ pub(crate) struct Files {
     /// How fast the logs are written and read in which something happens, by first name.
     paces: HashMap<PathBuf, danger::Pace>,
     judged_at: Duration,
+    /// Names under which this process has found files.
+    begun: HashSet<PathBuf>,
     /// Whether the store knows no positions.
     first_ever: bool,
     restoring: Option<Restoring>,
@@ -140,6 +142,7 @@ impl Files {
             readings,
             paces: HashMap::new(),
             judged_at: Duration::ZERO,
+            begun: HashSet::new(),
             first_ever: restoring.is_empty(),
             restoring: Some(restoring),
             gone: HashMap::new(),

@@ -390,7 +390,9 @@ impl Files {
             }
             info!(path = %sibling.path.display(), "found a rotated log file that was not read, reading it first");
             known.push(Head::of(&sibling.start));
-            let state = State::at(0, sibling.inode, sibling.path, path.to_owned(), now.wall_ns);
+            let mut state = State::at(0, sibling.inode, sibling.path, path.to_owned(), now.wall_ns);
+            // It may be compressed before its first turn: then it is known by its head.
+            state.head = Head::of(&sibling.start);
             if gz::is_packed(&state.path) {
                 self.metrics.packed_files.inc();
             }

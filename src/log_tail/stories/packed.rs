@@ -183,3 +183,29 @@ fn a_kill_before_anything_was_committed_reads_what_was_compressed_since() {
     world.step();
     assert_eq!(world.texts(), expected(0..30));
 }
+
+#[test]
+fn the_name_may_be_free_while_the_collector_starts() {
+    let mut world = World::new();
+    world.append("0.log", lines(0..10));
+    world.step();
+    world.stop(false);
+    for (stamp, start) in [("100000", 10), ("100010", 20), ("100020", 30)] {
+        let to = format!("0.log.20260301-{stamp}");
+        world.rename("0.log", &to);
+        world.gzip(&to);
+        if stamp != "100020" {
+            world.append("0.log", lines(start..start + 10));
+        }
+    }
+    // Between the rename and the next line.
+    world.step();
+    world.append("0.log", lines(30..40));
+    world.step();
+    let mut texts = world.texts();
+    texts.sort_by_key(|text| text[5..].parse::<u32>().expect("a number"));
+    assert_eq!(texts, expected(0..40));
+    world.stop(false);
+    world.step();
+    assert_eq!(world.texts().len(), 40);
+}
