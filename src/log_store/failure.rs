@@ -30,9 +30,17 @@ pub(crate) fn index_failed(what: &str, path: &Path, error: TantivyError) -> Stor
         TantivyError::IoError(source) => copy(&source),
         TantivyError::OpenWriteError(OpenWriteError::IoError { io_error, .. })
         | TantivyError::OpenReadError(OpenReadError::IoError { io_error, .. }) => copy(&io_error),
-        other => io::Error::other(other),
+        other => os_error_in(&other.to_string()).unwrap_or_else(|| io::Error::other(other)),
     };
     io_failed(what, path, source)
+}
+
+/// Of some errors tantivy keeps only the sentence; the standard library ends it with their number:
+/// `(os error 28)`.
+fn os_error_in(sentence: &str) -> Option<io::Error> {
+    let (_, number) = sentence.rsplit_once("(os error ")?;
+    let (number, _) = number.split_once(')')?;
+    Some(io::Error::from_raw_os_error(number.parse().ok()?))
 }
 
 /// tantivy shares its errors; what counts is their kind and their sentence.
@@ -55,5 +63,23 @@ pub(crate) fn catalogue_failed(what: &str, path: &Path, error: &rusqlite::Error)
             StoreError::NoSpace(message)
         }
         _ => StoreError::Database(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_known_by_any_error() {
+        let full = || io::Error::from_raw_os_error(28);
+        let inside = TantivyError::InternalError(format!("while writing: '{}'", full()));
+        for error in [TantivyError::from(full()), inside] {
+            let told = index_failed("write", Path::new("/x"), error);
+            assert!(matches!(told, StoreError::NoSpace(_)), "{told}");
+        }
+        let other = TantivyError::InternalError("(os error none)".to_owned());
+        let told = index_failed("write", Path::new("/x"), other);
+        assert!(matches!(told, StoreError::Io { .. }), "{told}");
     }
 }

@@ -57,6 +57,7 @@ pub(super) type ShapeFields = Option<Fields>;
 
 #[derive(Debug, Default)]
 pub(super) struct Fields {
+    form: Form,
     pairs: Vec<(String, Vec<Part>)>,
     message: Option<usize>,
 }
@@ -147,7 +148,7 @@ impl Block {
         };
         self.each_row(shape, rows, |row, index| {
             text.clear();
-            match self.write_parts(of, &parts, index, self.time(row), &mut text) {
+            match self.write_parts_at(of, &parts, index, self.time(row), &mut text) {
                 Ok(()) => {
                     let number = out.number(&text);
                     out.put(row, number);
@@ -233,7 +234,7 @@ impl Block {
         Ok(Some(numbers))
     }
 
-    fn write_parts(
+    fn write_parts_at(
         &self,
         shape: &Shape,
         parts: &[Part],
@@ -255,6 +256,27 @@ impl Block {
             }
         }
         Ok(())
+    }
+
+    /// Writes the parts of a line as if it had been written in 1970, for who does not look at times.
+    pub(super) fn write_parts(
+        &self,
+        shape: usize,
+        parts: &[Part],
+        index: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Corrupt> {
+        let of = self
+            .shapes
+            .get(shape)
+            .ok_or(Corrupt("a line has an unknown shape"))?;
+        self.write_parts_at(of, parts, index, 0, out)
+    }
+
+    /// Whether the lines of a shape are JSON; true also where that is not certain.
+    pub(super) fn is_json(&mut self, shape: usize) -> Result<bool, Corrupt> {
+        let fields = self.shape_fields(shape)?;
+        Ok(fields.is_none_or(|fields| fields.form == Form::Json))
     }
 
     /// The fields of a shape's lines; worked out when first asked for.
@@ -319,7 +341,11 @@ impl Block {
                 (name.to_owned(), parts)
             })
             .collect();
-        Ok(Some(Fields { pairs, message }))
+        Ok(Some(Fields {
+            form: fields.form(),
+            pairs,
+            message,
+        }))
     }
 
     /// A line of the shape with a digit in the place of each variable.
