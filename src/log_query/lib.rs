@@ -12,6 +12,8 @@
 //! `| where took > 100`, `| stats count(), p99(took) by (namespace, time 5m)`, `| top 10 path`,
 //! `| rate 1m`, `| patterns new 30m`, `| fields a, b`, `| drop a`, `| sort by (a desc)`,
 //! `| limit 10`, `| uniq by (a)`. By example: `docs/log-search.md`.
+//!
+//! [`logql`] is a second front end onto the same filter: Loki's language, for Grafana and logcli.
 
 mod fields;
 mod first_seen;

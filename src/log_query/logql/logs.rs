@@ -19,6 +19,9 @@ const PAGE_LINES_MAX: usize = 8_192;
 /// Fewest of these.
 const PAGE_LINES_MIN: usize = 256;
 
+/// Text and labels of all lines of an answer, bytes: lines can be a megabyte each.
+const ENTRY_BYTES_MAX: usize = 64 << 20;
+
 /// A line of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
@@ -35,6 +38,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// What it takes, bytes, more or less.
+    fn size(&self) -> usize {
+        let parsed = self.parsed.iter().map(|l| l.name.len() + l.value.len());
+        self.line.len() + parsed.sum::<usize>()
+    }
+
     /// All labels in one set, as Loki gives them unless it is asked to keep them apart.
     pub fn labels(&self) -> Labels {
         if self.metadata.is_empty() && self.parsed.is_empty() {
@@ -124,6 +133,40 @@ pub fn logs(
 ) -> Result<(Vec<Entry>, SearchSummary), EvalError> {
     let plan = LogPlan::new(log)?;
     let mut entries: Vec<Entry> = Vec::new();
+    let mut bytes = 0;
+    let summary = found(reader, &plan, request, &mut |_, entry| {
+        bytes += entry.size();
+        entries.push(entry);
+        if bytes > ENTRY_BYTES_MAX {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    })?;
+    if bytes > ENTRY_BYTES_MAX {
+        return Err(EvalError::Limit(format!(
+            "{} lines take more than {ENTRY_BYTES_MAX} bytes: ask for fewer with limit, or shorten \
+             them with line_format and keep",
+            entries.len()
+        )));
+    }
+    Ok((entries, summary))
+}
+
+/// Hands out the lines of a prepared query with the records that they come from, in the wanted
+/// order, until there are as many as are wanted.
+///
+/// Where stages leave lines out, the store is asked for a page of lines at a time, each larger
+/// than the one before.
+///
+/// # Errors
+/// What the store says.
+pub fn found(
+    reader: &dyn LogReader,
+    plan: &LogPlan,
+    request: &LogRequest,
+    take: &mut (dyn FnMut(&Record, Entry) -> ControlFlow<()> + Send),
+) -> Result<SearchSummary, EvalError> {
+    let mut n = 0;
     let mut total = SearchSummary::default();
     let mut search = Search {
         query: plan.query(),
@@ -137,7 +180,8 @@ pub fn logs(
     if !plan.pipeline.keeps_all() {
         search.limit = request.limit.clamp(PAGE_LINES_MIN, PAGE_LINES_MAX);
     }
-    while entries.len() < request.limit {
+    let mut broken = false;
+    while n < request.limit && !broken {
         let mut after = None;
         let summary = reader.search(&search, &mut |record| {
             after = Some(Cursor {
@@ -145,8 +189,14 @@ pub fn logs(
                 stream: record.labels.fingerprint(),
                 sequence: record.sequence,
             });
-            entries.extend(plan.apply(&record));
-            if entries.len() >= request.limit {
+            if let Some(entry) = plan.apply(&record) {
+                n += 1;
+                if take(&record, entry).is_break() {
+                    broken = true;
+                    return ControlFlow::Break(());
+                }
+            }
+            if n >= request.limit {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
@@ -158,9 +208,9 @@ pub fn logs(
         search.after = after;
         search.limit = search.limit.saturating_mul(4).min(PAGE_LINES_MAX);
     }
-    total.lines = entries.len() as u64;
-    total.limit_reached = entries.len() >= request.limit;
-    Ok((entries, total))
+    total.lines = n as u64;
+    total.limit_reached = n >= request.limit;
+    Ok(total)
 }
 
 /// The cost of two searches together.

@@ -29,7 +29,7 @@ mod tests;
 
 pub use ast::{Expr, LogExpr, MetricExpr};
 pub use error::{EvalError, ParseError};
-pub use logs::{Entry, LogPlan, LogRequest, logs};
+pub use logs::{Entry, LogPlan, LogRequest, found, logs};
 pub use metric::{
     Answer, Column, Grid, Limits, SERIES_MAX_DEFAULT, STEPS_MAX, Value, instant, is_absent, range,
 };

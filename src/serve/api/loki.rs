@@ -39,6 +39,9 @@ const LOKI_VERSION: &str = "3.4.0";
 /// How far back a query looks when it does not say, nanoseconds.
 const SINCE_DEFAULT_NS: i64 = 3_600_000_000_000;
 
+/// How far back labels and series are looked for when the request does not say, nanoseconds.
+const LABELS_SINCE_DEFAULT_NS: i64 = 6 * 3_600_000_000_000;
+
 /// Numbers of so many digits are seconds, longer ones nanoseconds, as Loki reads them.
 const SECONDS_DIGITS_MAX: usize = 10;
 
@@ -242,8 +245,13 @@ impl Asked {
 
     /// `start` and `end`, by default the last hour or the time `since`, nanoseconds.
     fn span_ns(&self) -> Result<(i64, i64), Refusal> {
+        self.span_ns_or(SINCE_DEFAULT_NS)
+    }
+
+    /// The same with another default.
+    fn span_ns_or(&self, default_ns: i64) -> Result<(i64, i64), Refusal> {
         let end = self.time_ns("end")?.unwrap_or(self.now_ns);
-        let since = self.duration_ns("since")?.unwrap_or(SINCE_DEFAULT_NS);
+        let since = self.duration_ns("since")?.unwrap_or(default_ns);
         let start = self
             .time_ns("start")?
             .unwrap_or_else(|| end.min(self.now_ns).saturating_sub(since));

@@ -31,8 +31,14 @@ const SERIES_MAX: usize = 20_000;
 /// Cells and single samples in memory; with what they are kept in some 100 MB.
 const CELLS_MAX: usize = 2_000_000;
 
+/// Text of the labels of all series, bytes: whole messages can be labels.
+const LABEL_BYTES_MAX: usize = 64 << 20;
+
 /// Ways of writing labels that are remembered; beyond these they are looked up anew.
 const KEYS_MAX: usize = 65_536;
+
+/// Bytes of these.
+const KEY_BYTES_MAX: usize = 16 << 20;
 
 /// Which labels of a line make its series.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,6 +154,7 @@ pub(super) fn answer(
     if let Some(reason) = fold.refusal() {
         return Err(EvalError::Limit(reason));
     }
+    asking.check_values(fold.series.len())?;
     let finish = Finish {
         op,
         range_ns: range.range_ns,
@@ -197,6 +204,8 @@ struct LeafFold {
     by_labels: HashMap<Labels, usize>,
     /// The series of what a line's labels are written as.
     by_key: HashMap<Box<[u8]>, usize>,
+    key_bytes: usize,
+    label_bytes: usize,
     /// The stream of the line before, its number, and its series by level.
     last: Option<(Labels, usize, [Option<usize>; Level::ALL.len()])>,
     streams: HashMap<Labels, usize>,
@@ -215,6 +224,8 @@ impl LeafFold {
             series: Vec::new(),
             by_labels: HashMap::new(),
             by_key: HashMap::new(),
+            key_bytes: 0,
+            label_bytes: 0,
             last: None,
             streams: HashMap::new(),
             key: Vec::new(),
@@ -252,6 +263,18 @@ impl LeafFold {
                 )
             });
         }
+        self.label_bytes += labels
+            .iter()
+            .map(|label| label.name.len() + label.value.len())
+            .sum::<usize>();
+        if self.label_bytes > LABEL_BYTES_MAX {
+            self.refusal.get_or_insert_with(|| {
+                format!(
+                    "the labels of the series take more than {LABEL_BYTES_MAX} bytes: keep fewer \
+                     and shorter ones with sum by (…)"
+                )
+            });
+        }
         self.by_labels.insert(labels.clone(), number);
         self.series.push((labels, BTreeMap::new()));
         number
@@ -274,9 +297,11 @@ impl LeafFold {
             *known
         } else {
             let number = self.series_of(self.leaf.keep.labels(labels));
-            if self.by_key.len() >= KEYS_MAX {
+            if self.by_key.len() >= KEYS_MAX || self.key_bytes > KEY_BYTES_MAX {
                 self.by_key.clear();
+                self.key_bytes = 0;
             }
+            self.key_bytes += key.len();
             self.by_key.insert(key.as_slice().into(), number);
             number
         };

@@ -227,16 +227,19 @@ impl Asking<'_> {
         range: &LogRange,
         grouping: Option<&Grouping>,
     ) -> Result<Vec<Column>, EvalError> {
-        let columns = leaf::answer(self, op, parameter, range, grouping)?;
-        if columns.len().saturating_mul(self.grid.count) > VALUES_MAX {
-            return Err(EvalError::Limit(format!(
-                "{} series with {} steps each are more than {VALUES_MAX} values: widen the step or \
-                 keep fewer labels",
-                columns.len(),
-                self.grid.count
-            )));
+        leaf::answer(self, op, parameter, range, grouping)
+    }
+
+    /// Whether so many series with a value per step may be made.
+    fn check_values(&self, n_series: usize) -> Result<(), EvalError> {
+        if n_series.saturating_mul(self.grid.count) <= VALUES_MAX {
+            return Ok(());
         }
-        Ok(columns)
+        Err(EvalError::Limit(format!(
+            "{n_series} series with {} steps each are more than {VALUES_MAX} values: widen the \
+             step or keep fewer labels",
+            self.grid.count
+        )))
     }
 
     /// A sum around lines that are only added up is done while they are read: only the labels of

@@ -298,6 +298,26 @@ fn limits_hold_behind_the_stages_and_over_pages() {
     assert_eq!(ask(&lines, r#"{app="a"}"#, 7, Direction::Backward).len(), 7);
 }
 
+#[test]
+fn huge_lines_are_bounded() {
+    let huge = "x".repeat(1 << 20);
+    let texts = vec![huge.as_str(); 70];
+    let lines = Lines::of(&texts);
+    let Ok(Expr::Log(log)) = parse(r#"{app="a"}"#) else {
+        panic!("no log query");
+    };
+    let request = |limit| LogRequest {
+        start_ns: 0,
+        end_ns: i64::MAX,
+        direction: Direction::Forward,
+        limit,
+        stop: Stop::default(),
+    };
+    assert_eq!(logs(&lines, &log, &request(50)).expect("50 MB").0.len(), 50);
+    let error = logs(&lines, &log, &request(70)).expect_err("70 MB");
+    assert!(error.to_string().contains("ask for fewer"), "{error}");
+}
+
 proptest! {
     /// A regular expression says the same as an equality and is not looked for beforehand.
     #[test]

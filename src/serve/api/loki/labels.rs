@@ -13,7 +13,7 @@ use log_query::{Direction, LEVEL, Search, Stop};
 use model::{Labels, Level, Matcher, StoreError};
 use serde_json::json;
 
-use super::{Asked, Refusal, json};
+use super::{Asked, LABELS_SINCE_DEFAULT_NS, Refusal, json};
 use crate::{Services, ask};
 
 /// The name under which Loki has the level that it detected.
@@ -51,7 +51,7 @@ pub(super) async fn names(
     State(services): State<Arc<Services>>,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    let (start_ns, end_ns) = asked.span_ns()?;
+    let (start_ns, end_ns) = asked.span_ns_or(LABELS_SINCE_DEFAULT_NS)?;
     let selectors = one(asked.selector()?);
     let streams = ask::blocking(&services, move |services| {
         streams(services, &selectors, start_ns, end_ns)
@@ -82,7 +82,7 @@ pub(super) async fn values(
     Path(name): Path<String>,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    let (start_ns, end_ns) = asked.span_ns()?;
+    let (start_ns, end_ns) = asked.span_ns_or(LABELS_SINCE_DEFAULT_NS)?;
     let selector = asked.selector()?;
     let values = ask::blocking(&services, move |services| {
         let selectors = one(selector.clone());
@@ -136,7 +136,7 @@ pub(super) async fn series(
     State(services): State<Arc<Services>>,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    let (start_ns, end_ns) = asked.span_ns()?;
+    let (start_ns, end_ns) = asked.span_ns_or(LABELS_SINCE_DEFAULT_NS)?;
     let selectors = asked
         .params
         .all("match[]")
@@ -165,7 +165,7 @@ pub(super) async fn detected(
     State(services): State<Arc<Services>>,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    let (start_ns, end_ns) = asked.span_ns()?;
+    let (start_ns, end_ns) = asked.span_ns_or(LABELS_SINCE_DEFAULT_NS)?;
     let selectors = one(asked.selector()?);
     let streams = ask::blocking(&services, move |services| {
         streams(services, &selectors, start_ns, end_ns)

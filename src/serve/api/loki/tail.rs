@@ -17,8 +17,8 @@ use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::StatusCode;
 use axum::response::Response;
-use log_query::logql::{self, Entry, Expr, LogPlan};
-use log_query::{Cursor, Direction, Record, Search, Stop, Subscription};
+use log_query::logql::{self, Entry, EvalError, Expr, LogPlan, LogRequest};
+use log_query::{Direction, Record, Stop, Subscription};
 use model::Labels;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,6 +26,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::query::LIMIT_MAX;
 use super::{Asked, Refusal, json};
+use crate::api::logs::StopOnDrop;
 use crate::api::prometheus::json::{write_labels, write_list};
 use crate::{Metrics, Services, ask};
 
@@ -102,6 +103,8 @@ pub(super) async fn tail(
     let waiting = Arc::new(Waiting::default());
     let queue = waiting.clone();
     let metrics = services.metrics.clone();
+    let stop = Stop::default();
+    let _guard = StopOnDrop(stop.clone());
     let (subscription, earlier) = ask::blocking(&services, move |services| {
         let taken = Arc::clone(&plan);
         let take = move |record: Record| {
@@ -111,8 +114,8 @@ pub(super) async fn tail(
             ControlFlow::Continue(())
         };
         let subscription = services.logs.tail(plan.query(), Box::new(take))?;
-        let earlier = earlier(services, &plan, start_ns, limit)?;
-        Ok::<_, model::StoreError>((subscription, earlier))
+        let earlier = earlier(services, &plan, start_ns, limit, stop)?;
+        Ok::<_, EvalError>((subscription, earlier))
     })
     .await??;
     let follower = Follower {
@@ -141,39 +144,22 @@ fn earlier(
     plan: &LogPlan,
     start_ns: i64,
     limit: usize,
-) -> Result<Vec<(Id, Entry)>, model::StoreError> {
-    let mut found = Vec::new();
-    let mut after: Option<Cursor> = None;
-    loop {
-        let search = Search {
-            query: plan.query(),
-            start_ns,
-            end_ns: i64::MAX,
-            direction: Direction::Backward,
-            limit,
-            after,
-            stop: Stop::default(),
-        };
-        let summary = services.logs.search(&search, &mut |record| {
-            after = Some(Cursor {
-                time_ns: record.time_ns,
-                stream: record.labels.fingerprint(),
-                sequence: record.sequence,
-            });
-            if let Some(entry) = plan.apply(&record) {
-                found.push((id(&record), entry));
-            }
-            if found.len() >= limit {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        })?;
-        if found.len() >= limit || !summary.limit_reached {
-            break;
-        }
-    }
-    found.reverse();
-    Ok(found)
+    stop: Stop,
+) -> Result<Vec<(Id, Entry)>, EvalError> {
+    let request = LogRequest {
+        start_ns,
+        end_ns: i64::MAX,
+        direction: Direction::Backward,
+        limit,
+        stop,
+    };
+    let mut lines = Vec::new();
+    logql::found(&*services.logs, plan, &request, &mut |record, entry| {
+        lines.push((id(record), entry));
+        ControlFlow::Continue(())
+    })?;
+    lines.reverse();
+    Ok(lines)
 }
 
 /// Lines between the store and a client.
