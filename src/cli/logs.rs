@@ -17,6 +17,8 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use log_query::{Pipe, Query};
+
 use ask::{Client, Failure, Question};
 use record::Answer;
 use show::Show;
@@ -138,14 +140,24 @@ async fn run(args: &LogsArgs) -> Result<bool, Failure> {
     let answer = client.ask(&question).await?;
     let found = match &answer {
         Answer::Lines(records) => {
-            // The newest come first; people read downwards.
-            for record in records.iter().rev() {
-                out.record(record)?;
+            if is_sorted(&question.query) {
+                for record in records {
+                    out.record(record)?;
+                }
+            } else {
+                // The newest come first; people read downwards.
+                for record in records.iter().rev() {
+                    out.record(record)?;
+                }
             }
             !records.is_empty()
         }
         Answer::Table(table) => {
             out.table(table)?;
+            out.flush()?;
+            for note in &table.notes {
+                eprintln!("yagura: {note}");
+            }
             !table.rows.is_empty()
         }
     };
@@ -159,6 +171,12 @@ async fn run(args: &LogsArgs) -> Result<bool, Failure> {
         );
     }
     Ok(found)
+}
+
+/// Whether the query itself says the order of lines.
+fn is_sorted(query: &str) -> bool {
+    let sorts = |pipe: &Pipe| matches!(pipe, Pipe::Sort(_));
+    Query::parse(query).is_ok_and(|query| query.pipes.iter().any(sorts))
 }
 
 /// `1h` means an hour ago; everything else the server understands.
@@ -185,6 +203,13 @@ fn copy(out: &mut impl Write, bytes: &[u8]) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_can_say_the_order() {
+        assert!(is_sorted("error | sort by (took desc)"));
+        assert!(!is_sorted("error sort"));
+        assert!(!is_sorted("level:eroor"));
+    }
 
     #[test]
     fn durations_are_before_now() {

@@ -19,6 +19,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// A line of an answer is not longer: lines are cut at 1 MB, and JSON escapes grow sixfold.
 const LINE_BYTES_MAX: usize = 32 << 20;
 
+/// The last line of an answer that ends early is not longer.
+const ERROR_BYTES_MAX: usize = 4 << 10;
+
 /// What is asked.
 #[derive(Debug, Clone)]
 pub(super) struct Question {
@@ -209,27 +212,37 @@ impl Client {
         output: Output,
         out: &mut Show<W>,
     ) -> Result<bool, Failure> {
-        let format = if output == Output::Raw {
-            "raw"
-        } else {
-            "ndjson"
-        };
-        let request = self.get(
-            "api/v1/logs/export",
-            &[
-                ("q", question.query.as_str()),
-                ("from", &question.from),
-                ("to", &question.to),
-                ("format", format),
-            ],
-        )?;
+        let mut parameters = vec![
+            ("q", question.query.as_str()),
+            ("from", &question.from),
+            ("to", &question.to),
+            ("text", "1"),
+        ];
+        match output {
+            Output::Raw => parameters.push(("format", "raw")),
+            Output::Json => parameters.push(("format", "ndjson")),
+            Output::Logfmt => parameters.push(("format", "logfmt")),
+            Output::Table => {}
+        }
+        let request = self.get("api/v1/logs/export", &parameters)?;
         let mut response = self.send(request, &question.query).await?;
         let mut found = false;
-        if matches!(output, Output::Raw | Output::Json) {
+        if output != Output::Table {
+            let mut end = Vec::new();
             while let Some(piece) = self.chunk(&mut response).await? {
                 found |= !piece.is_empty();
                 copy(out.writer(), &piece)?;
+                end.extend_from_slice(&piece);
+                end.drain(..end.len().saturating_sub(ERROR_BYTES_MAX));
             }
+            if let Some(error) = error_at(&end) {
+                out.flush()?;
+                return Err(Failure::Told(format!("the answer ends early: {error}")));
+            }
+        } else if is_json(&response) {
+            let table = self.table(response).await?;
+            found = !table.rows.is_empty();
+            out.table(&table)?;
         } else {
             let mut lines = Lines::default();
             while let Some(line) = lines.next(self, &mut response).await? {
@@ -251,6 +264,16 @@ impl Client {
         let piece = response.chunk().await;
         let piece = piece.map_err(|error| self.unreachable(&error))?;
         Ok(piece.map(|bytes| bytes.to_vec()))
+    }
+}
+
+/// What an answer's last line says when it is about an error.
+fn error_at(end: &[u8]) -> Option<String> {
+    let end = String::from_utf8_lossy(end);
+    let last = end.lines().last()?;
+    match Piece::parse(last) {
+        Some(Piece::Error(error)) => Some(error),
+        _ => last.strip_prefix("# error: ").map(str::to_owned),
     }
 }
 
@@ -321,6 +344,17 @@ mod tests {
         );
         let plain: Mistake = serde_json::from_str(r#"{"error":"too many"}"#).expect("a mistake");
         assert_eq!(plain.to_string(), "yagura: too many\n");
+    }
+
+    #[test]
+    fn an_answer_that_ends_early_says_so_at_its_end() {
+        let check = |end: &str, expected: Option<&str>| {
+            assert_eq!(error_at(end.as_bytes()).as_deref(), expected, "{end}");
+        };
+        check("a\n{\"error\":\"late\"}\n", Some("late"));
+        check("a\n# error: late\n", Some("late"));
+        check("# error: early\nb\n", None);
+        check("", None);
     }
 
     #[test]

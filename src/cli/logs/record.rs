@@ -30,7 +30,8 @@ pub(super) struct Line {
     /// RFC 3339.
     pub(super) time: String,
     pub(super) level: String,
-    pub(super) message: String,
+    /// Not there when the query shows only some fields.
+    pub(super) message: Option<String>,
     pub(super) labels: Pairs,
     pub(super) fields: Pairs,
     /// The line as it was written, where that is not the message.
@@ -39,9 +40,16 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// The line as it was written.
-    pub(super) fn written(&self) -> &str {
-        self.text.as_deref().unwrap_or(&self.message)
+    /// The line as it was written; when the query shows only some fields, their values.
+    pub(super) fn written(&self) -> String {
+        match self.text.as_ref().or(self.message.as_ref()) {
+            Some(text) => text.clone(),
+            None => {
+                let shown = self.labels.0.iter().chain(&self.fields.0);
+                let values: Vec<String> = shown.map(|(_, value)| text(value)).collect();
+                values.join("\t")
+            }
+        }
     }
 }
 
@@ -84,7 +92,13 @@ impl<'de> Deserialize<'de> for Pairs {
 #[derive(Debug, Default, PartialEq, Deserialize)]
 pub(super) struct Table {
     pub(super) columns: Vec<String>,
+    /// `text`, `count`, `number`, `time` or `counts` of each column.
+    #[serde(default)]
+    pub(super) types: Vec<String>,
     pub(super) rows: Vec<Vec<Value>>,
+    /// What a reader of the figures has to know, each a sentence.
+    #[serde(default)]
+    pub(super) notes: Vec<String>,
 }
 
 /// A value as people read it.
@@ -155,6 +169,12 @@ mod tests {
         assert_eq!(names, ["z", "a"]);
         assert_eq!(text(&record.line.fields.0[1].1), "b,c");
         assert_eq!(record.line.written(), "hi");
+        let some =
+            r#"{"time":"t","level":"info","labels":{"pod":"a"},"fields":{"n":"1"},"id":"x-8"}"#;
+        let Some(Piece::Line(record)) = Piece::parse(some) else {
+            panic!("a line");
+        };
+        assert_eq!(record.line.written(), "a\t1");
         assert!(matches!(
             Piece::parse(r#"{"skipped":3}"#),
             Some(Piece::Skipped(3))

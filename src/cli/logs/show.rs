@@ -45,7 +45,7 @@ impl<W: Write> Show<W> {
         let line = &record.line;
         let text = match self.output {
             Output::Json => record.json.clone(),
-            Output::Raw => line.written().to_owned(),
+            Output::Raw => line.written(),
             Output::Logfmt => logfmt_line(line),
             Output::Table => self.for_people(line),
         };
@@ -80,7 +80,7 @@ impl<W: Write> Show<W> {
 
     /// `11-23 15:52:32.123 ERROR media/web-1 message key=value`
     fn for_people(&self, line: &Line) -> String {
-        let mut out = String::with_capacity(line.message.len() + 80);
+        let mut out = String::with_capacity(160);
         let paint = |out: &mut String, color: &str, text: &str| {
             if self.color {
                 let _ = write!(out, "{color}{text}{RESET}");
@@ -113,11 +113,14 @@ impl<W: Write> Show<W> {
             out.push(' ');
             paint(&mut out, CYAN, &safe(&source));
         }
-        out.push(' ');
-        // Further lines of a record stand apart from the next record.
-        out.push_str(&safe(line.message.trim_end_matches(['\r', '\n'])).replace('\n', "\n    "));
-        // Without a message of its own the fields are read from the sentence itself.
-        if line.text.is_some() {
+        if let Some(message) = &line.message {
+            out.push(' ');
+            // Further lines of a record stand apart from the next record.
+            let message = message.trim_end_matches(['\r', '\n']);
+            out.push_str(&safe(message).replace('\n', "\n    "));
+        }
+        // Where the whole text is the message, the fields are read from that sentence itself.
+        if line.text.is_some() || line.message.is_none() {
             for (name, value) in &line.fields.0 {
                 if log_query::is_envelope(name) {
                     continue;
@@ -160,8 +163,8 @@ fn source(line: &Line) -> String {
 
 fn logfmt_line(line: &Line) -> String {
     let mut out = format!("time={} level={}", line.time, line.level);
-    let own = [("message", Value::String(line.message.clone()))];
-    let own = own.iter().map(|(name, value)| (*name, value));
+    let message = line.message.clone().map(Value::String);
+    let own = message.iter().map(|value| ("message", value));
     let others = line.labels.0.iter().chain(&line.fields.0);
     for (name, value) in own.chain(others.map(|(name, value)| (name.as_str(), value))) {
         let _ = write!(

@@ -12,7 +12,10 @@ const CELL_CHARS_MAX: usize = 100;
 
 /// Columns under their names, numbers to the right.
 pub(super) fn aligned(table: &Table, color: bool) -> String {
-    let shown = |value: &Value| {
+    let shown = |(i, value): (usize, &Value)| {
+        if table.types.get(i).is_some_and(|kind| kind == "counts") {
+            return sparkline(value);
+        }
         let cell = safe(&text(value)).replace(['\n', '\t'], " ");
         match cell.char_indices().nth(CELL_CHARS_MAX) {
             Some((end, _)) => format!("{}…", cell.get(..end).unwrap_or_default()),
@@ -22,7 +25,7 @@ pub(super) fn aligned(table: &Table, color: bool) -> String {
     let cells: Vec<Vec<String>> = table
         .rows
         .iter()
-        .map(|row| row.iter().map(shown).collect())
+        .map(|row| row.iter().enumerate().map(shown).collect())
         .collect();
     let names: Vec<String> = table.columns.iter().map(|name| safe(name)).collect();
     let widths: Vec<usize> = names
@@ -63,6 +66,24 @@ pub(super) fn aligned(table: &Table, color: bool) -> String {
         line(row, false);
     }
     out
+}
+
+/// Counts over time as bars of eighths; the largest is full.
+fn sparkline(counts: &Value) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let counts: Vec<u64> = match counts {
+        Value::Array(all) => all.iter().filter_map(Value::as_u64).collect(),
+        _ => Vec::new(),
+    };
+    let most = counts.iter().copied().max().unwrap_or(0).max(1);
+    let bar = |count: &u64| match count {
+        0 => ' ',
+        count => {
+            let eighth = (u128::from(*count) * 8).div_ceil(u128::from(most)) as usize;
+            BARS.get(eighth.saturating_sub(1)).copied().unwrap_or('█')
+        }
+    };
+    counts.iter().map(bar).collect()
 }
 
 /// An object per row.
@@ -110,6 +131,8 @@ mod tests {
     fn table() -> Table {
         Table {
             columns: vec!["path".to_owned(), "count".to_owned()],
+            types: Vec::new(),
+            notes: Vec::new(),
             rows: vec![
                 vec![json!("/a\tb"), json!(1200)],
                 vec![json!("/longer/path"), json!(7)],
@@ -124,6 +147,7 @@ mod tests {
             aligned(&table(), false),
             "path          count\n/a b           1200\n/longer/path      7\n                  1\n"
         );
+        assert_eq!(sparkline(&json!([0, 1, 4, 8])), " ▁▄█");
         assert!(aligned(&table(), true).starts_with("\x1b[1mpath"));
         assert_eq!(
             json(&table()).lines().next(),
