@@ -329,6 +329,24 @@ test("similar lines become one and lead back to themselves", async () => {
   await close();
 });
 
+test("stats answer a table that sorts, and a drawing over time", async () => {
+  const { page, problems, close } = await visit(q("file:*many.log | stats count() as n by (level, time 5m)"));
+  await page.locator("#drawing .series path.c0").waitFor();
+  const cells = (column) => page.locator(`#table tbody td:nth-child(${column})`).evaluateAll((all) => all.map((td) => td.dataset.key));
+  await page.locator("#table th", { hasText: "n" }).last().locator("button").click();
+  assert.equal(await page.locator("#table th[aria-sort=descending]").textContent(), "n");
+  const counts = (await cells(3)).map(Number);
+  assert.deepEqual(counts, counts.toSorted((a, b) => b - a));
+  assert.equal(counts.reduce((a, b) => a + b, 0), MANY);
+  await page.screenshot({ path: join(shots, "logs-table.png") });
+  assert.deepEqual(await violations(page), []);
+  await page.locator("#table td a", { hasText: "error" }).first().click();
+  await page.waitForURL(/level%3Aerror/);
+  assert.ok((await messages(page)).every((text) => text.includes("failed in")));
+  assert.deepEqual(problems, []);
+  await close();
+});
+
 test("lines that collection knows to be missing or cut look different", async () => {
   const { page, close } = await visit(q("file:*marks.log"));
   await page.locator(".line.is-gap").waitFor();

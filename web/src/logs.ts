@@ -18,6 +18,7 @@ import { type LogRecord, fetchRecord, textOf } from "./log-record";
 import { drawItem } from "./log-row";
 import { startRun } from "./log-run";
 import { isPhone, sheet } from "./log-sheet";
+import { startTables } from "./log-table";
 import { marksOf, plain } from "./log-text";
 import { startZoom } from "./log-zoom";
 import { refresh } from "./refresh";
@@ -28,9 +29,12 @@ const REDRAW_MS = 10_000;
 startRun();
 startZoom();
 startFacets();
+startTables();
 onKey("b", "bar with fields on or off", toggleBar);
 onKey("p", "similar lines as one, or single lines", () => find<HTMLAnchorElement>("#group, #ungroup")?.click());
 onKey("r", "run the search again", () => location.reload());
+// What stands in the field, or was sorted or typed, is not the server's to draw anew.
+for (const kept of [find(".ask"), find("#table"), find("#groups")]) kept?.setAttribute("data-keep", "");
 const lines = find("#lines");
 if (lines) start(lines);
 // A link to a line shows that line, not the top of its page.
@@ -61,7 +65,7 @@ function start(root: HTMLElement): void {
   columns.recall();
   pages.end();
   // What the script draws belongs to it; the server draws the histogram and the fields anew.
-  for (const kept of [find("#stream"), find(".ask")]) kept?.setAttribute("data-keep", "");
+  find("#stream")?.setAttribute("data-keep", "");
 
   if (follows) {
     live = new Live(q, from, theList, pages, (state) => {

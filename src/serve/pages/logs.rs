@@ -16,6 +16,7 @@ mod groups;
 mod marks;
 mod records;
 mod rows;
+mod table;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,8 +27,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use log_query::{
-    Bucket, Direction, Facet, Query, QueryError, Record, Search, SearchSummary, Stop, field_term,
-    terms, with_term, without_term,
+    Answer, Bucket, Direction, Facet, Query, QueryError, Record, Search, SearchSummary, Stop,
+    Table, field_term, terms, with_term, without_term,
 };
 use std::ops::ControlFlow;
 
@@ -42,6 +43,7 @@ use export::{Command, Way};
 use facets::{Fields, Pins};
 use groups::{Groups, GroupsView, Order};
 use rows::Row;
+use table::TableView;
 
 /// Lines on the page; the script fetches more.
 const LINES: usize = 200;
@@ -65,6 +67,8 @@ struct LogsPage {
     chips: Vec<Chip>,
     examples: Vec<Chip>,
     rows: Vec<Row>,
+    /// What a query with `stats` and the like answers.
+    table: Option<TableView>,
     /// Similar lines as one, where that is asked for instead of lines.
     groups: Option<GroupsView>,
     /// Why lines, histogram or fields are missing, in sentences.
@@ -176,7 +180,8 @@ async fn answered(
     let step_ns = step_ns(range.span_ms().saturating_mul(1_000_000), BUCKETS_WANTED);
     let with_chart = shell.visit.choice("chart") != "off";
     let with_facets = shell.visit.choice("facets") != "off";
-    let is_grouped = shell.visit.params.text("group") == "pattern";
+    let is_table = query.makes_table();
+    let is_grouped = shell.visit.params.text("group") == "pattern" && !is_table;
     let with_lines = !shell.visit.fragment && !is_grouped;
     let order = Order::parse(shell.visit.params.text("sort"));
     // Whoever asks for these parts alone, or says so, waits for them.
@@ -188,7 +193,7 @@ async fn answered(
             if with_lines {
                 found(services, search(LINES)).await
             } else {
-                Ok(Default::default())
+                Ok(Found::default())
             }
         },
         async {
@@ -224,18 +229,20 @@ async fn answered(
     let late = is_late(chart.as_ref().err()) || is_late(facets.as_ref().err());
     let total = chart.as_ref().ok().and_then(Option::as_ref);
     let total = total.map(|chart| chart.total);
+    let table = lines.as_ref().ok().and_then(|found| found.table.as_ref());
+    let table = table.map(|table| TableView::new(&shell, &q, table));
     let (records, summary, rows_error) = match lines {
-        Ok((records, summary)) => (records, summary, groups.as_ref().err().cloned()),
+        Ok(found) => (found.records, found.summary, groups.as_ref().err().cloned()),
         Err(error) => (Vec::new(), SearchSummary::default(), Some(error)),
     };
     let groups = groups.ok().flatten();
-    let groups = groups.map(|groups| GroupsView::new(&shell, &q, groups, order));
-    let nothing = match (&rows_error, records.is_empty() && with_lines) {
+    let groups = groups.map(|groups| GroupsView::new(&shell, &q, &groups, order));
+    let nothing = match (&rows_error, records.is_empty() && with_lines && !is_table) {
         (None, true) => Some(Nothing::find(services, &shell, &q, &query).await),
         _ => None,
     };
     let found = match (records.len(), summary.limit_reached, total) {
-        (_, _, Some(total)) if !with_lines => {
+        (_, _, Some(total)) if !with_lines || is_table => {
             format!("{} · {took}", humanize::things(total, "line", "lines"))
         }
         (0, _, _) => String::new(),
@@ -282,6 +289,7 @@ async fn answered(
         with_facets,
         late,
         groups,
+        table,
         rows_error,
         nothing,
         chart,
@@ -294,7 +302,7 @@ async fn answered(
         damage,
         older,
         marks: marks.json(),
-        can_follow: range.relative().is_some() && !is_grouped,
+        can_follow: range.relative().is_some() && !is_grouped && !is_table,
         fields_lines,
         long,
         columns,
@@ -325,17 +333,34 @@ async fn in_time<T>(
     }
 }
 
-async fn found(
-    services: &Arc<Services>,
-    search: Search,
-) -> Result<(Vec<Record>, SearchSummary), String> {
+/// What a query answers.
+#[derive(Default)]
+struct Found {
+    records: Vec<Record>,
+    summary: SearchSummary,
+    /// Rows in the place of lines.
+    table: Option<Table>,
+}
+
+async fn found(services: &Arc<Services>, search: Search) -> Result<Found, String> {
     let answer = ask::blocking(services, move |services| {
         let mut records = Vec::new();
-        let summary = services.logs.search(&search, &mut |record| {
-            records.push(record);
+        let answer = log_query::run(&*services.logs, &search, &mut |line| {
+            records.push(line.record);
             ControlFlow::Continue(())
         })?;
-        Ok::<_, model::StoreError>((records, summary))
+        Ok::<_, model::StoreError>(match answer {
+            Answer::Lines(summary) => Found {
+                records,
+                summary,
+                table: None,
+            },
+            Answer::Table(table) => Found {
+                records,
+                summary: table.summary,
+                table: Some(table),
+            },
+        })
     });
     flat(answer.await)
 }
@@ -408,6 +433,7 @@ impl LogsPage {
             examples: Vec::new(),
             rows: Vec::new(),
             groups: None,
+            table: None,
             rows_error: None,
             nothing: None,
             chart: Err(String::new()),

@@ -212,7 +212,7 @@ fn parts(bucket: &Bucket, max: u64) -> Vec<Part> {
         .collect()
 }
 
-fn clock(ms: i64, zone: &TimeZone, form: &str) -> String {
+pub(super) fn clock(ms: i64, zone: &TimeZone, form: &str) -> String {
     Timestamp::from_millisecond(ms).map_or_else(
         |_| "–".to_owned(),
         |time| {
@@ -247,7 +247,7 @@ fn title(bucket: &Bucket, zone: &TimeZone, step_ms: i64) -> String {
     out
 }
 
-fn ticks(from_ms: i64, to_ms: i64, zone: &TimeZone) -> Vec<Tick> {
+pub(super) fn ticks(from_ms: i64, to_ms: i64, zone: &TimeZone) -> Vec<Tick> {
     let span_s = (to_ms - from_ms).max(1) / 1000;
     let step_s = TICKS_S
         .into_iter()

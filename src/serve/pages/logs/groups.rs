@@ -15,6 +15,7 @@ use log_query::{
 };
 use model::{Labels, Level, StoreError};
 
+use super::table::bars;
 use super::{link, rows};
 use crate::humanize;
 use crate::shell::Shell;
@@ -27,9 +28,6 @@ const ROWS_MAX: usize = 200;
 
 /// Parts of the time range that a row's drawing shows.
 const PARTS: usize = 40;
-
-/// Height of a row's drawing in its own units.
-const HEIGHT: f64 = 16.0;
 
 /// In which order rows stand, as `sort=` in the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,7 +154,7 @@ pub(super) struct Group {
 
 /// All that was found.
 pub(super) struct Groups {
-    groups: Vec<Group>,
+    shown: Vec<Group>,
     n_patterns: usize,
     lines: u64,
     others: u64,
@@ -218,7 +216,7 @@ impl Groups {
             groups.truncate(ROWS_MAX);
         }
         Ok(Self {
-            groups,
+            shown: groups,
             n_patterns,
             lines: count.lines,
             others: count.others,
@@ -256,9 +254,9 @@ pub(super) struct GroupRow {
 }
 
 impl GroupsView {
-    pub(super) fn new(shell: &Shell, q: &str, found: Groups, order: Order) -> Self {
+    pub(super) fn new(shell: &Shell, q: &str, found: &Groups, order: Order) -> Self {
         let start_ns = shell.range().start_ns();
-        let rows = found.groups.iter().map(|group| {
+        let rows = found.shown.iter().map(|group| {
             let lines = group.seen.lines;
             let term = term(&group.pattern);
             let leading = |sign: &str| {
@@ -310,20 +308,6 @@ impl GroupsView {
             lines_href: link(shell, &[("group", ""), ("sort", "")]),
         }
     }
-}
-
-/// A bar for each part of the range, as one path.
-fn bars(parts: &[u64]) -> String {
-    let most = parts.iter().copied().max().unwrap_or(0).max(1) as f64;
-    parts
-        .iter()
-        .enumerate()
-        .filter(|(_, lines)| **lines > 0)
-        .map(|(i, lines)| {
-            let height = (*lines as f64 / most * HEIGHT).max(1.0);
-            format!("M{i} {HEIGHT}v-{height:.1}h.8V{HEIGHT}z")
-        })
-        .collect()
 }
 
 /// The term that finds the lines of a pattern; `None` where there is nothing to hold on to.
@@ -404,11 +388,5 @@ mod tests {
         let a = &one.patterns["a"];
         assert_eq!((a.lines, a.parts[0], a.parts[1]), (2, 1, 1));
         assert_eq!(one.patterns["c"].parts[PARTS - 1], 1);
-    }
-
-    #[test]
-    fn bars_are_as_high_as_there_are_lines() {
-        assert_eq!(bars(&[0, 2, 1]), "M1 16v-16.0h.8V16zM2 16v-8.0h.8V16z");
-        assert_eq!(bars(&[0, 0]), "");
     }
 }
