@@ -18,7 +18,7 @@ const SAY_MS = 10_000;
 /** Scrolled farther down than this, somebody reads. */
 const READING_PX = 60;
 /** For so long after lines were left out, what is shown is called a sample. */
-const SAMPLE_MS = 3000;
+const SAMPLE_MS = 10_000;
 
 type State = "live" | "paused" | "off";
 
@@ -126,6 +126,7 @@ export class Live {
     if (missing > 0) {
       this.leftOut += missing;
       this.leftOutAt = Date.now();
+      this.show();
     }
     if (this.state !== "paused") return this.insert(fresh, missing);
     const known = new Set(this.waiting.map((record) => record.id));
