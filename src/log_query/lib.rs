@@ -15,6 +15,7 @@
 //!
 //! [`logql`] is a second front end onto the same filter: Loki's language, for Grafana and logcli.
 
+mod complete;
 mod fields;
 mod first_seen;
 mod fold;
@@ -38,6 +39,7 @@ mod text;
 mod value;
 mod word;
 
+pub use complete::{Completion, Expected, complete};
 pub use fields::{DEPTH_MAX, FIELDS_MAX, Form, LineFields, is_envelope};
 pub use fold::{Fold, NewFold, Row, Wanted};
 pub use matches::LineView;

@@ -65,3 +65,25 @@ fn line_by_line(bencher: divan::Bencher<'_, '_>, query: &str) {
             .count()
     });
 }
+
+const JSON: &str = r#"{"ts":"2026-08-22T01:10:00.123Z","level":"info","msg":"request 8841 done in 15ms","status":200,"http":{"method":"GET","path":"/api/v1/items/8841"},"user":{"id":17},"took":"15ms"}"#;
+const LOGFMT: &str = r#"ts=2026-08-22T01:10:00.123Z level=info msg="request 8841 done in 15ms" status=200 method=GET path=/api/v1/items/8841 user=17 took=15ms"#;
+const PLAIN: &str = "2026-08-22 01:10:00,123 INFO [worker-7] com.example.shop.Orders - request 8841 of user=ana from 10.42.0.17:5060 done in 15 ms (id 7e7cc42f-3cb9-4dea-aaaa-12ab34cd56ef)";
+
+/// The fields of one line.
+#[divan::bench(args = [JSON, LOGFMT, PLAIN])]
+fn fields(bencher: divan::Bencher<'_, '_>, line: &str) {
+    bencher
+        .counter(BytesCount::new(line.len()))
+        .bench(|| log_query::LineFields::of(divan::black_box(line).as_bytes()));
+}
+
+/// The pattern of one line, its fields included.
+#[divan::bench(args = [JSON, LOGFMT, PLAIN])]
+fn pattern(bencher: divan::Bencher<'_, '_>, line: &str) {
+    let labels = Labels::empty();
+    bencher.counter(BytesCount::new(line.len())).bench(|| {
+        let text = divan::black_box(line).as_bytes();
+        log_query::pattern(&LineView::new(&labels, Level::Info, text))
+    });
+}

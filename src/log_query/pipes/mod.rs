@@ -18,13 +18,13 @@ mod words;
 
 pub use reading::HOLES_MAX;
 pub use rows::ROWS_MAX;
+pub(crate) use scope::Scope;
 pub use stats::STATS_COLUMNS_MAX;
-pub(crate) use words::{FUNCTIONS, PIPES};
+pub(crate) use words::{FUNCTIONS, PIPES, resolve_pipe};
 
 use crate::parse::Parser;
 use crate::plan::Pipe;
 use crate::query::QueryError;
-use scope::Scope;
 use words::{nearest, ours};
 
 /// A query can have so many pipes: each costs on every line.

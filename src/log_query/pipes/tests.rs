@@ -405,3 +405,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_examples_of_the_documentation_are_understood() {
+    let text = include_str!("../../../docs/log-search.md");
+    let examples: Vec<&str> = text
+        .split("```query\n")
+        .skip(1)
+        .filter_map(|block| block.split("\n```").next())
+        .collect();
+    assert!(examples.len() >= 8, "{examples:?}");
+    for example in examples {
+        let query = Query::parse(example);
+        assert!(query.is_ok(), "{example}: {query:?}");
+    }
+}

@@ -1,14 +1,19 @@
 //! `/api/v1/logs/*`: searching, counting and following log lines.
 //!
-//! - `query`: lines as NDJSON, streamed (file `logs/stream.rs`).
+//! - `query`: lines, or a table where the query has pipes that make one; `export`: all of it
+//!   (files `logs/stream.rs`, `logs/formats.rs`).
 //! - `context`: the lines around a line (file `logs/context.rs`).
+//! - `complete`: what can stand at the cursor while a query is typed (file `logs/complete.rs`).
 //! - `tail`: a WebSocket with lines as they arrive (file `logs/tail.rs`).
 //! - `sources`: the followed files with their accounts (file `logs/sources.rs`).
 //! - `histogram`, `facets`: counts as JSON in Prometheus' envelope.
 //!
-//! All take `q`, the query; all but the tail take `from` and `to` (default: the last hour).
+//! All take `q`, the query; all but the tail take `from` and `to` (default: the last hour). Counts
+//! and facets are those of the lines that the filter finds, before any pipe.
 
+mod complete;
 mod context;
+mod formats;
 mod record;
 mod sources;
 mod stream;
@@ -66,12 +71,17 @@ const STEPS_MS: [i64; 20] = [
 pub(crate) fn router() -> Router<Arc<Services>> {
     Router::new()
         .route("/api/v1/logs/query", get(stream::query))
+        .route("/api/v1/logs/export", get(stream::export))
         .route("/api/v1/logs/histogram", get(histogram))
         .route("/api/v1/logs/facets", get(facets))
+        .route("/api/v1/logs/complete", get(complete::completion))
         .route("/api/v1/logs/context", get(context::context))
         .route("/api/v1/logs/sources", get(sources::sources))
         .route("/api/v1/logs/tail", get(tail::tail))
         .layer(Extension(Arc::new(Semaphore::new(TAILS_MAX))))
+        .layer(Extension(stream::Exports(Arc::new(Semaphore::new(
+            stream::EXPORTS_MAX,
+        )))))
 }
 
 /// Stops a search when nobody waits for its answer any more.
@@ -98,6 +108,12 @@ impl Asked {
 
     fn query(&self) -> Result<Arc<Query>, ApiError> {
         Ok(Arc::new(Query::parse(self.0.get("q").unwrap_or_default())?))
+    }
+
+    /// A query where pipes cannot be used.
+    fn filter(&self) -> Result<Arc<Query>, ApiError> {
+        let text = self.0.get("q").unwrap_or_default();
+        Ok(Arc::new(Query::parse_filter(text)?))
     }
 
     fn flag(&self, name: &str) -> bool {

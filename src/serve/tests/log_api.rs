@@ -178,6 +178,103 @@ async fn counts_over_time_and_by_value() {
 }
 
 #[tokio::test]
+async fn pipes_answer_tables_and_lines() {
+    let path = "/api/v1/logs/query?q=%7C+stats+count()+as+n+by+(namespace)+%7C+sort+by+(n)";
+    let answer = json(get(path).await).await;
+    let data = &answer["data"];
+    assert_eq!(data["columns"], serde_json::json!(["namespace", "n"]));
+    assert_eq!(data["types"], serde_json::json!(["text", "count"]));
+    assert_eq!(data["rows"].as_array().map(Vec::len), Some(4));
+    let rows = lines(&format!("{path}&format=ndjson")).await;
+    assert_eq!(rows[0]["columns"][1]["type"], "count");
+    assert_eq!(rows[1]["n"], data["rows"][0][1]);
+    let csv = text(get(&format!("{path}&format=csv")).await).await;
+    assert!(csv.starts_with("namespace,n\n"), "{csv}");
+
+    let found = lines(
+        "/api/v1/logs/query?q=query+%7C+parse+%22slow+query+%3Cn%3E+ms%22+%7C+where+n+%3E+500\
+         +%7C+fields+n,pod&limit=5",
+    )
+    .await;
+    assert_eq!(found.len(), 5);
+    for line in &found {
+        let n = line["fields"]["n"].as_str().expect("parsed");
+        assert!(n.parse::<u32>().is_ok_and(|n| n > 500), "{line}");
+        assert_eq!(line.get("message"), None, "not among the fields");
+        assert_eq!(
+            line["labels"].as_object().map(serde_json::Map::len),
+            Some(1)
+        );
+    }
+
+    let error = json(get("/api/v1/logs/query?q=error+%7C+stat+count()").await).await;
+    assert_eq!(error["position"], 8);
+    assert_eq!(error["suggestion"], "error | stats count()");
+}
+
+#[tokio::test]
+async fn pages_follow_one_another_in_both_directions() {
+    let router = serve::router(Arc::new(services()));
+    let get = async |path: String| {
+        let request = Request::get(path)
+            .header(header::HOST, "localhost:9849")
+            .body(Body::empty())
+            .expect("a request");
+        let response = router.clone().oneshot(request).await.expect("an answer");
+        let text = text(response).await;
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"));
+        lines.collect::<Vec<Value>>()
+    };
+    for direction in ["backward", "forward"] {
+        let path =
+            format!("/api/v1/logs/query?q=level:error&from=now-2h&to=now-1m&direction={direction}");
+        let both = get(format!("{path}&limit=20")).await;
+        let first = get(format!("{path}&limit=10")).await;
+        let last = first.last().expect("lines");
+        let after = format!(
+            "{path}&limit=10&after={}&time={}",
+            last["id"].as_str().expect("an id"),
+            last["time"].as_str().expect("a time")
+        );
+        let second = get(after).await;
+        let joined: Vec<&Value> = first.iter().chain(&second).map(|l| &l["id"]).collect();
+        let whole: Vec<&Value> = both.iter().map(|line| &line["id"]).collect();
+        assert_eq!(joined, whole, "{direction}");
+    }
+}
+
+#[tokio::test]
+async fn an_export_is_whole_and_in_order() {
+    let all = text(get("/api/v1/logs/export?from=now-3h&format=raw").await).await;
+    let found = lines("/api/v1/logs/export?from=now-3h").await;
+    assert!(found.len() > 5_000, "more than a page: {}", found.len());
+    assert!(all.lines().count() >= found.len());
+    assert!(
+        found
+            .windows(2)
+            .all(|w| w[0]["time"].as_str() <= w[1]["time"].as_str()),
+        "oldest first"
+    );
+    let ids: std::collections::HashSet<_> = found.iter().map(|line| line["id"].as_str()).collect();
+    assert_eq!(ids.len(), found.len(), "nothing twice");
+    let response = get("/api/v1/logs/export?format=xml").await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn what_can_be_typed_is_offered() {
+    let answer = json(get("/api/v1/logs/complete?q=level:error+ns:s&from=now-3h").await).await;
+    let data = &answer["data"];
+    assert_eq!((&data["from"], &data["to"]), (&15.into(), &16.into()));
+    let answer = json(get("/api/v1/logs/complete?q=a+%7C+st").await).await;
+    assert_eq!(answer["data"]["items"][0]["text"], "stats");
+    let response = get("/api/v1/logs/complete?q=a&at=7").await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn a_line_is_shown_with_what_stands_around_it() {
     let all = lines("/api/v1/logs/query?limit=60&text=1").await;
     let line = &all[30];
@@ -444,8 +541,8 @@ async fn the_tail_refuses_foreign_pages_and_bad_queries() {
     };
     assert_eq!(connect("", &format!("http://{address}")).await, 101);
     assert_eq!(connect("", "http://evil.example").await, 403);
-    assert_eq!(
-        connect("?q=%22open", &format!("http://{address}")).await,
-        400
-    );
+    for query in ["?q=%22open", "?q=a+%7C+limit+5"] {
+        let status = connect(query, &format!("http://{address}")).await;
+        assert_eq!(status, 400, "{query}");
+    }
 }

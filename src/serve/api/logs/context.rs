@@ -181,9 +181,10 @@ struct Found {
     more_after: bool,
 }
 
-struct Around<'a> {
-    logs: &'a dyn LogReader,
-    stop: &'a Stop,
+/// Looks for lines near a line.
+pub(super) struct Around<'a> {
+    pub(super) logs: &'a dyn LogReader,
+    pub(super) stop: &'a Stop,
 }
 
 impl Around<'_> {
@@ -218,8 +219,8 @@ impl Around<'_> {
         })
     }
 
-    /// The line itself.
-    fn line(
+    /// The line with this stream and number; without its time the whole stream is searched.
+    pub(super) fn line(
         &self,
         stream: u64,
         sequence: u64,

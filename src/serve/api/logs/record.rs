@@ -1,6 +1,6 @@
 //! A log line as JSON.
 
-use log_query::{LineFields, Record};
+use log_query::{LEVEL, Line, LineFields, MESSAGE, Record, Shown};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Writes a record as an object: `time`, `level`, `message`, `labels`, `fields`, `id`. Of a name
@@ -15,14 +15,114 @@ pub(crate) struct RecordJson<'a> {
 impl RecordJson<'_> {
     /// Appends the object and a line break.
     pub(crate) fn write_line(&self, out: &mut Vec<u8>) {
-        let before = out.len();
-        if let Err(error) = serde_json::to_writer(&mut *out, self) {
-            // Nothing in a record can fail to be written; the stream must stay one object a line.
-            tracing::error!(%error, "cannot write a log line as JSON");
-            out.truncate(before);
-            return;
+        write_object(self, out);
+    }
+}
+
+/// A line behind pipes as the same object: what `parse` found stands among the `fields`, and of
+/// labels, fields and message only those are there that `fields` and `drop` leave.
+pub(crate) struct LineJson<'a> {
+    pub(crate) line: &'a Line,
+    pub(crate) shown: &'a Shown,
+    /// As in [`RecordJson`].
+    pub(crate) with_text: bool,
+}
+
+impl LineJson<'_> {
+    /// Appends the object and a line break.
+    pub(crate) fn write_line(&self, out: &mut Vec<u8>) {
+        let plain = self.line.found.is_empty() && *self.shown == Shown::default();
+        if plain {
+            // The usual line copies nothing.
+            let (record, with_text) = (&self.line.record, self.with_text);
+            return RecordJson { record, with_text }.write_line(out);
         }
-        out.push(b'\n');
+        write_object(self, out);
+    }
+
+    fn shows(&self, name: &str) -> bool {
+        let only = self.shown.only.as_ref();
+        only.is_none_or(|only| only.iter().any(|n| n == name))
+            && !self.shown.dropped.iter().any(|n| n == name)
+    }
+}
+
+impl Serialize for LineJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let record = &self.line.record;
+        let own = LineFields::of(&record.text);
+        let text = String::from_utf8_lossy(&record.text);
+        let mut fields: Vec<(&str, Vec<&str>)> = self
+            .line
+            .found
+            .iter()
+            .filter(|(name, _)| name != LEVEL && self.shows(name))
+            .map(|(name, value)| (name.as_str(), vec![value.as_str()]))
+            .collect();
+        let n_found = fields.len();
+        for (name, value) in own.without_message().filter(|(name, _)| self.shows(name)) {
+            match fields.iter().position(|(known, _)| *known == name) {
+                // What was parsed stands for the line's own.
+                Some(place) if place < n_found => {}
+                Some(place) => {
+                    if let Some((_, values)) = fields.get_mut(place) {
+                        values.push(value);
+                    }
+                }
+                None => fields.push((name, vec![value])),
+            }
+        }
+        let labels = record.labels.iter().filter(|label| self.shows(&label.name));
+        let labels: Vec<(&str, &str)> = labels.map(|l| (&*l.name, &*l.value)).collect();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("time", &model::time::rfc3339_ns(record.time_ns))?;
+        map.serialize_entry("level", record.level.as_str())?;
+        if self.shows(MESSAGE) {
+            map.serialize_entry("message", own.message().unwrap_or(&text))?;
+        }
+        map.serialize_entry("labels", &Pairs(&labels))?;
+        map.serialize_entry("fields", &Values(&fields))?;
+        if self.with_text && own.message().is_some() && self.shown.only.is_none() {
+            map.serialize_entry("text", &text)?;
+        }
+        map.serialize_entry("id", &id(record))?;
+        map.end()
+    }
+}
+
+/// Appends a value as JSON and a line break.
+fn write_object(value: &impl Serialize, out: &mut Vec<u8>) {
+    let before = out.len();
+    if let Err(error) = serde_json::to_writer(&mut *out, value) {
+        // Nothing in a record can fail to be written; the stream must stay one object a line.
+        tracing::error!(%error, "cannot write a log line as JSON");
+        out.truncate(before);
+        return;
+    }
+    out.push(b'\n');
+}
+
+struct Pairs<'a>(&'a [(&'a str, &'a str)]);
+
+impl Serialize for Pairs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
+}
+
+/// Of a name with several values they form an array.
+struct Values<'a>(&'a [(&'a str, Vec<&'a str>)]);
+
+impl Serialize for Values<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, values) in self.0 {
+            match values.as_slice() {
+                [value] => map.serialize_entry(name, value)?,
+                values => map.serialize_entry(name, values)?,
+            }
+        }
+        map.end()
     }
 }
 
@@ -78,14 +178,7 @@ impl Serialize for FieldsJson<'_> {
                 None => all.push((name, vec![value])),
             }
         }
-        let mut map = serializer.serialize_map(Some(all.len()))?;
-        for (name, values) in &all {
-            match values.as_slice() {
-                [value] => map.serialize_entry(name, value)?,
-                values => map.serialize_entry(name, values)?,
-            }
-        }
-        map.end()
+        Values(&all).serialize(serializer)
     }
 }
 

@@ -5,7 +5,8 @@
 //! 2. Four times a second what waits is sent, a line of JSON each, in one message: at most
 //!    [`LINES_PER_FLUSH_MAX`], so that no browser drowns. `{"skipped": n}` stands where lines are
 //!    missing.
-//! 3. A client that does not answer pings is let go.
+//! 3. `q` is a filter: pipes are an error, as they are about lines that are all there.
+//! 4. A client that does not answer pings is let go.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -53,7 +54,7 @@ pub(super) async fn tail(
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, ApiError> {
     let asked = Asked::of(query.as_deref());
-    let query = asked.query()?;
+    let query = asked.filter()?;
     let with_text = asked.flag("text");
     let permit = tails.try_acquire_owned().map_err(|_| {
         ApiError::unavailable(format!(
