@@ -218,11 +218,9 @@ impl Files {
     /// Names that are long gone need not be kept in mind.
     fn forget_names(&mut self, found: &Found) {
         if self.begun.len() > 2 * found.files.len() + NAMES_MIN {
-            let entries = &self.entries;
-            self.begun.retain(|path| {
-                found.files.contains(path)
-                    || (entries.values()).any(|entry| entry.follow.origin == *path)
-            });
+            let followed = &self.by_origin;
+            self.begun
+                .retain(|path| found.files.contains(path) || followed.contains_key(path));
         }
     }
 

@@ -68,6 +68,8 @@ pub(crate) struct Files {
     next_key: Key,
     by_inode: HashMap<Inode, Key>,
     by_path: HashMap<PathBuf, Key>,
+    /// By first name: the live file and the rotated ones.
+    by_origin: HashMap<PathBuf, Vec<Key>>,
     queue: VecDeque<Key>,
     /// Open files, longest open first; may name some that are closed by now.
     open: VecDeque<Key>,
@@ -135,6 +137,7 @@ impl Files {
             next_key: 0,
             by_inode: HashMap::new(),
             by_path: HashMap::new(),
+            by_origin: HashMap::new(),
             queue: VecDeque::new(),
             open: VecDeque::new(),
             n_open: 0,
@@ -197,6 +200,8 @@ impl Files {
         let target = is_link
             .then(|| fs::canonicalize(&follow.path).ok())
             .flatten();
+        let same_origin = self.by_origin.entry(follow.origin.clone()).or_default();
+        same_origin.push(key);
         self.by_inode.insert(follow.inode, key);
         self.by_path.insert(follow.path.clone(), key);
         if let Some(target) = &target {
@@ -229,6 +234,12 @@ impl Files {
             self.count_open(key, true, false);
         }
         self.holding.remove(&key);
+        if let Some(keys) = self.by_origin.get_mut(&entry.follow.origin) {
+            keys.retain(|other| *other != key);
+            if keys.is_empty() {
+                self.by_origin.remove(&entry.follow.origin);
+            }
+        }
         entry.follow.forget(&mut self.outlet);
         if self.by_inode.get(&entry.follow.inode) == Some(&key) {
             self.by_inode.remove(&entry.follow.inode);
@@ -242,6 +253,12 @@ impl Files {
             }
         }
         self.statuses.write().remove(&key);
+    }
+
+    /// The followed files with this first name.
+    fn of_origin(&self, origin: &Path) -> impl Iterator<Item = (Key, &Entry)> {
+        let keys = self.by_origin.get(origin).into_iter().flatten();
+        keys.filter_map(|key| Some((*key, self.entries.get(key)?)))
     }
 
     fn enqueue(&mut self, key: Key) {

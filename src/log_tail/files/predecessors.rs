@@ -304,9 +304,7 @@ impl Files {
 
     /// Time of the last record that was handed over of files with this first name; 0 for none.
     pub(super) fn last_ns_of(&self, origin: &Path) -> i64 {
-        let followed = (self.entries.values())
-            .filter(|entry| entry.follow.origin == origin)
-            .map(|entry| entry.follow.last_ns());
+        let followed = (self.of_origin(origin)).map(|(_, entry)| entry.follow.last_ns());
         let gone = self.gone.get(origin).map(|gone| gone.last_ns);
         followed.chain(gone).max().unwrap_or(0)
     }
@@ -376,11 +374,7 @@ impl Files {
         let mut known: Vec<Head> =
             (self.gone.get(path)).map_or_else(Vec::new, |gone| gone.heads.clone());
         let start = read_head(path).unwrap_or_default();
-        for entry in self
-            .entries
-            .values()
-            .filter(|entry| entry.follow.origin == path)
-        {
+        for (_, entry) in self.of_origin(path) {
             known.extend(entry.follow.heads());
         }
         for sibling in candidates {
@@ -404,11 +398,8 @@ impl Files {
 
     /// The file that had this name last, while it is not read to its end.
     pub(super) fn last_renamed_from(&self, path: &Path) -> Option<Key> {
-        let renamed = self.entries.iter().filter(|(_, entry)| {
-            entry.follow.origin == path
-                && entry.follow.place != Place::Named
-                && !entry.follow.at_end
-        });
-        renamed.map(|(key, _)| *key).max()
+        let renamed = (self.of_origin(path))
+            .filter(|(_, entry)| entry.follow.place != Place::Named && !entry.follow.at_end);
+        renamed.map(|(key, _)| key).max()
     }
 }
