@@ -12,8 +12,9 @@ use serde::Deserialize;
 
 use crate::config::size;
 
-/// A journal smaller than this fills up between two seals of the log store.
-const JOURNAL_MIN: u64 = 16 << 20;
+/// A journal is freed by files of 16 MiB, and the store is asked to seal when it is half full: with
+/// fewer than four files it would be asked all the time.
+const JOURNAL_MIN: u64 = 64 << 20;
 /// Bounds of a request cannot be larger: several may be under way within the memory budget.
 const BODY_MAX: u64 = 256 << 20;
 

@@ -308,3 +308,48 @@ fn files_that_are_rotated_while_the_disk_is_full_are_read_afterwards() {
     each_once(&yagura);
     stop(yagura);
 }
+
+#[test]
+fn what_is_sent_to_a_full_disk_is_refused_and_taken_afterwards() {
+    let site = Site::new();
+    let Some(disk) = SmallDisk::mount(&site) else {
+        return;
+    };
+    let yagura = site.start();
+    let tail = "x".repeat(6_000);
+    let mut acknowledged = 0;
+    let mut send = |yagura: &Appliance, n: usize| {
+        let line = format!("received {n:05} {tail}");
+        let path = "/api/v1/logs/push?extra_fields=app%3Dsent";
+        let headers = [("content-type", "text/plain")];
+        let answer = yagura.send(path, &headers, line.as_bytes());
+        let (status, text) = answer.expect("an answer");
+        if status == 200 {
+            acknowledged += 1;
+        }
+        (status, text)
+    };
+    assert_eq!(send(&yagura, 0).0, 200);
+    disk.fill();
+    // The journal may have room in its last page.
+    let refused = (1..50).find_map(|n| {
+        let (status, text) = send(&yagura, n);
+        (status != 200).then_some((status, text))
+    });
+    let (status, text) = refused.expect("the disk is full");
+    assert_eq!(status, 429, "{text}");
+    assert!(text.contains("the disk is full"), "{text}");
+    disk.free();
+    yagura.wait_for("room in the journal", |y| {
+        (send(y, 50).0 == 200).then_some(())
+    });
+    // What was refused is nowhere, what was taken is there once, also after a crash.
+    yagura.kill();
+    let yagura = site.start();
+    let found = yagura.wait_for("the journal to be handed over", |y| {
+        let found = y.logs("app:sent", 100);
+        (found.len() >= acknowledged).then_some(found)
+    });
+    assert_eq!(found.len(), acknowledged);
+    stop(yagura);
+}
