@@ -329,6 +329,26 @@ test("similar lines become one and lead back to themselves", async () => {
   await close();
 });
 
+test("the search field completes, and its export gives every line", async () => {
+  const { page, problems, close } = await visit(q("file:*many.log"));
+  await page.fill("#q", "");
+  await page.locator("#q").pressSequentially("lev");
+  await page.locator(".completion li", { hasText: "level:" }).first().waitFor();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.inputValue("#q"), "level:");
+  await page.locator(".completion li", { hasText: "error" }).first().click();
+  assert.ok((await page.inputValue("#q")).startsWith("level:error"));
+  assert.deepEqual(await violations(page), []);
+  await page.locator("#export summary").click();
+  assert.match(await page.locator("#export code").first().textContent(), /^curl -sG .*--data-urlencode 'q=file:\*many.log'/);
+  const href = await page.locator("#export a", { hasText: "Text" }).getAttribute("href");
+  const text = await (await fetch(yagura.url + href)).text();
+  assert.equal(text.trimEnd().split("\n").length, MANY);
+  assert.deepEqual(problems, []);
+  await close();
+});
+
 test("stats answer a table that sorts, and a drawing over time", async () => {
   const { page, problems, close } = await visit(q("file:*many.log | stats count() as n by (level, time 5m)"));
   await page.locator("#drawing .series path.c0").waitFor();

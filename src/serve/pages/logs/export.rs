@@ -17,26 +17,34 @@ pub(super) struct Command {
     pub(super) text: String,
 }
 
-/// Lines of an answer of the API, at most.
-const LINES: &str = "100000";
-
 /// The downloads of a search. Times are absolute, so that a link copied now gives the same lines
 /// later.
 pub(super) fn ways(shell: &Shell, q: &str) -> Vec<Way> {
     let range = shell.range();
     let utc = model::time::rfc3339_ms;
-    let query = Params::default().with(&[
-        ("q", q),
-        ("from", &utc(range.from_ms)),
-        ("to", &utc(range.to_ms)),
-        ("limit", LINES),
-    ]);
-    vec![Way {
-        title: "NDJSON",
-        note: "the newest 100,000 lines, an object each",
-        href: format!("/api/v1/logs/query{query}"),
-        file: "yagura-logs.ndjson",
-    }]
+    let href = |format: &str| {
+        let query = Params::default().with(&[
+            ("q", q),
+            ("from", &utc(range.from_ms)),
+            ("to", &utc(range.to_ms)),
+            ("format", format),
+        ]);
+        format!("/api/v1/logs/export{query}")
+    };
+    vec![
+        Way {
+            title: "NDJSON",
+            note: "every line of this search, an object each",
+            href: href("ndjson"),
+            file: "yagura-logs.ndjson",
+        },
+        Way {
+            title: "Text",
+            note: "the lines as they were written",
+            href: href("raw"),
+            file: "yagura-logs.log",
+        },
+    ]
 }
 
 /// The commands that give the same lines.
@@ -46,18 +54,13 @@ pub(super) fn commands(shell: &Shell, q: &str) -> Vec<Command> {
         "" => "localhost:9849",
         host => host,
     };
-    let mut curl = vec![format!("curl -sG http://{host}/api/v1/logs/query")];
-    let pairs = [
-        ("q", q),
-        ("from", &range.from),
-        ("to", &range.to),
-        ("limit", LINES),
-    ];
+    let mut curl = vec![format!("curl -sG http://{host}/api/v1/logs/export")];
+    let pairs = [("q", q), ("from", &range.from), ("to", &range.to)];
     for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
         curl.push("--data-urlencode".to_owned());
         curl.push(quoted(&format!("{name}={value}")));
     }
-    let mut cli = vec!["yagura logs".to_owned()];
+    let mut cli = vec!["yagura logs --all".to_owned()];
     let utc = model::time::rfc3339_ms;
     let (since, until) = match range.relative() {
         Some(span) => (span.to_owned(), None),
