@@ -98,8 +98,9 @@ function take(field: HTMLInputElement, item: Item): void {
   if (!offer) return;
   const chars = [...field.value];
   const units = (n: number) => chars.slice(0, n).join("").length;
-  // setRangeText keeps the field's own undo.
-  field.setRangeText(item.text, units(offer.from), units(offer.to), "end");
+  // Up to the cursor: more may have been typed since the offer came. setRangeText keeps undo.
+  const to = Math.max(field.selectionStart ?? 0, units(offer.to));
+  field.setRangeText(item.text, units(offer.from), to, "end");
   close(field);
   // Behind the name of a field comes its value.
   if (item.text.endsWith(":")) void ask(field);
