@@ -47,18 +47,10 @@ pub fn complete(text: &str, at: usize) -> Completion {
     let (bars, quote) = bars_and_quote(before);
     let start = bars.last().map_or(0, |bar| bar + 1);
     let part = before.get(start..).unwrap_or_default();
-    let token = match quote {
-        // Inside of quotes what is typed begins with the term that they belong to.
-        Some(quote) => {
-            let head = before.get(start..quote).unwrap_or_default();
-            let begin = head.rfind(is_border).map_or(0, |i| i + border_len(head, i));
-            part.get(begin..).unwrap_or_default()
-        }
-        None => {
-            let begin = part.rfind(is_border).map_or(0, |i| i + border_len(part, i));
-            part.get(begin..).unwrap_or_default()
-        }
-    };
+    // Inside of quotes what is typed begins with the term that they belong to.
+    let head = quote.map_or(part, |quote| before.get(start..quote).unwrap_or_default());
+    let begin = head.rfind(is_border).map_or(0, |i| i + border_len(head, i));
+    let token = part.get(begin..).unwrap_or_default();
     let words = part.get(..part.len() - token.len()).unwrap_or_default();
     let filter = match bars.first() {
         Some(bar) => before.get(..*bar).unwrap_or_default(),

@@ -49,7 +49,7 @@ const LIMIT_HEADER: &str = "x-yagura-limit";
 type Piece = Result<Bytes, ApiError>;
 
 /// A client of an export that does not take a piece for so long is gone.
-const PIECE_TAKEN_WITHIN: Duration = Duration::from_secs(120);
+const PIECE_TAKEN_WITHIN: Duration = Duration::from_mins(2);
 
 /// Exports at the same time; each keeps a thread and reads everything in its time range.
 pub(super) const EXPORTS_MAX: usize = 4;
