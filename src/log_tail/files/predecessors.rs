@@ -361,6 +361,11 @@ impl Files {
         now: Now,
     ) {
         let mut candidates = siblings.of(path, self.unread_since_ns);
+        // Written before the last record that is known of the name: a copy that was read before
+        // the truncation. Times that lie in the future must not hide a file.
+        let told_ns = self.unread_since_ns.saturating_add(COMMIT_DELAY_MAX_NS);
+        let read_until_ns = self.last_ns_of(path).min(told_ns);
+        candidates.retain(|sibling| sibling.written_ns > read_until_ns);
         if looks.packed {
             let packed = self.unread_packed(path, siblings);
             if !packed.is_empty() {
