@@ -49,6 +49,8 @@ impl Stream {
 pub(crate) struct Streams {
     by_labels: HashMap<Labels, StreamId>,
     by_id: HashMap<StreamId, Stream>,
+    /// By `Labels::fingerprint`.
+    by_fingerprint: HashMap<u64, StreamId>,
     next_id: u32,
     max: usize,
 }
@@ -63,6 +65,8 @@ impl Streams {
         for (id, stream) in known {
             streams.next_id = streams.next_id.max(id.0.saturating_add(1));
             streams.by_labels.insert(stream.labels.clone(), id);
+            let fingerprint = stream.labels.fingerprint();
+            streams.by_fingerprint.insert(fingerprint, id);
             streams.by_id.insert(id, stream);
         }
         streams
@@ -82,6 +86,7 @@ impl Streams {
         let id = StreamId(self.next_id);
         self.next_id += 1;
         self.by_labels.insert(labels.clone(), id);
+        self.by_fingerprint.insert(labels.fingerprint(), id);
         self.by_id.insert(id, Stream::new(labels.clone(), 0));
         Ok(id)
     }
@@ -92,9 +97,7 @@ impl Streams {
 
     /// The stream with this `Labels::fingerprint`.
     pub(crate) fn by_fingerprint(&self, fingerprint: u64) -> Option<StreamId> {
-        let mut all = self.by_id.iter();
-        all.find(|(_, stream)| stream.labels.fingerprint() == fingerprint)
-            .map(|(id, _)| *id)
+        self.by_fingerprint.get(&fingerprint).copied()
     }
 
     pub(crate) fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
@@ -107,6 +110,7 @@ impl Streams {
         for id in &gone {
             if let Some(stream) = self.by_id.remove(id) {
                 self.by_labels.remove(&stream.labels);
+                self.by_fingerprint.remove(&stream.labels.fingerprint());
             }
         }
         gone

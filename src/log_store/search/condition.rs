@@ -172,27 +172,18 @@ impl Condition {
 impl FieldCondition {
     fn decide(&self, block: &mut Block, among: Option<&Bits>) -> Result<Verdict, Corrupt> {
         let n = block.len();
-        let mut maybe = among.cloned().unwrap_or_else(|| Bits::all(n));
-        if !block.has_escapes() {
-            for word in &self.words {
-                let of_word = block.find(word, Some(&maybe))?;
-                maybe.intersect(&of_word.maybe);
-                if maybe.is_empty() {
-                    return Ok(Verdict::none(n));
-                }
-            }
-        }
+        let rows = among.cloned().unwrap_or_else(|| Bits::all(n));
         let is_message = self.name == MESSAGE;
         let wanted = if is_message {
             Wanted::Message
         } else {
             Wanted::Only(&self.name)
         };
-        let column = block.field(wanted, &maybe)?;
+        let column = block.field(wanted, &rows)?;
         let met: Vec<bool> = column.values.iter().map(|v| self.test.matches(v)).collect();
         let mut sure = Bits::none(n);
         let mut left = Bits::none(n);
-        for row in maybe.iter() {
+        for row in rows.iter() {
             match column.numbers.get(row).copied().unwrap_or(ASK) {
                 // The whole text is the sentence, or the line has no such field.
                 ABSENT if !is_message => {}
@@ -202,6 +193,16 @@ impl FieldCondition {
                         sure.insert(row);
                     }
                 }
+            }
+        }
+        // Only now: nearly always columns tell, and the texts need not be looked through.
+        if !block.has_escapes() {
+            for word in &self.words {
+                if left.is_empty() {
+                    break;
+                }
+                let of_word = block.find(word, Some(&left))?;
+                left.intersect(&of_word.maybe);
             }
         }
         left.unite(&sure);

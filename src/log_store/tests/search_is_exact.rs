@@ -4,7 +4,7 @@
 mod common;
 
 use common::{NOW, Naive, find_all, open, pod, search_for, small, texts};
-use log_query::{Direction, LogReader, Wanted};
+use log_query::{Cursor, Direction, LogReader, Record, Search, Wanted};
 use log_store::LogStore;
 use model::{Level, LogSink};
 use proptest::prelude::*;
@@ -213,6 +213,87 @@ fn facets_and_streams_tell_what_is_there() {
     assert_eq!(streams(NOW, NOW + 200), [pod("a"), pod("b")]);
     assert_eq!(streams(NOW + 50, NOW + 200), [pod("b")]);
     assert_eq!(streams(0, NOW), []);
+}
+
+/// Pages through a search with cursors; between pages, `between` may do something to the store.
+fn pages(
+    store: &LogStore,
+    search: &Search,
+    size: usize,
+    mut between: impl FnMut(usize),
+) -> Vec<Record> {
+    let mut all: Vec<Record> = Vec::new();
+    for page in 0.. {
+        let asked = Search {
+            limit: size,
+            after: all.last().map(|line| Cursor {
+                time_ns: line.time_ns,
+                stream: line.labels.fingerprint(),
+                sequence: line.sequence,
+            }),
+            ..search.clone()
+        };
+        let (found, summary) = find_all(store, &asked);
+        all.extend(found);
+        if !summary.limit_reached {
+            break;
+        }
+        between(page);
+    }
+    all
+}
+
+#[test]
+fn pages_hold_each_line_once_while_others_come() {
+    for direction in [Direction::Forward, Direction::Backward] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = open(folder.path(), small());
+        let names: Vec<String> = (0..7).map(|i| format!("pod-{i}")).collect();
+        // Five instants only, so that pages end in the middle of equal times and streams.
+        for i in 0..120i64 {
+            let text = format!("line {i} of some with a word in it");
+            let labels = pod(&names[i as usize % 7]);
+            let line = (NOW + i / 30 * 1000, Level::Info, text.as_bytes());
+            common::append(&store, &labels, &[line], "x");
+            if i == 50 {
+                store.seal().expect("sealed");
+            }
+        }
+        let search = Search {
+            direction,
+            ..search_for("word")
+        };
+        let (whole, _) = find_all(&store, &search);
+        assert_eq!(whole.len(), 120);
+        for size in [1, 7, 30, 119, 120] {
+            let paged = pages(&store, &search, size, |page| {
+                // Lines that come meanwhile lie before the pages already shown.
+                let time = match direction {
+                    Direction::Forward => NOW - 10_000,
+                    Direction::Backward => NOW + 10_000,
+                };
+                let text = format!("a word that came at {page}");
+                let name = format!("late-{size}-{page}");
+                common::append(
+                    &store,
+                    &pod(&name),
+                    &[(time, Level::Info, text.as_bytes())],
+                    "x",
+                );
+                if page % 40 == 1 {
+                    store.seal().expect("sealed");
+                }
+            });
+            let old: Vec<&Record> = (paged.iter())
+                .filter(|line| line.text.starts_with(b"line"))
+                .collect();
+            assert_eq!(
+                old,
+                whole.iter().collect::<Vec<_>>(),
+                "{direction:?} {size}"
+            );
+        }
+    }
 }
 
 /// Pieces that lines are made of: what the column encoding treats specially, and words in common
