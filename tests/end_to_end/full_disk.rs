@@ -4,6 +4,7 @@
 //! right the stories say on standard error that they are skipped.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -87,9 +88,10 @@ fn noise(n: u64) -> u64 {
 /// Numbered lines that do not compress well.
 fn lines(range: std::ops::Range<usize>) -> impl Iterator<Item = String> {
     range.map(|n| {
-        let tail: String = (0..16)
+        let tail = (0..16)
             .map(|i| format!("{:016x}", noise((n * 16 + i) as u64)))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         format!("level=info msg=\"line {n:06} of many {tail}\"")
     })
 }
@@ -148,7 +150,7 @@ fn a_disk_that_fills_up_loses_nothing() {
             let mut page = "pump_beat 1\n".to_owned();
             for n in 0..SERIES {
                 let value = noise(seed * SERIES + n);
-                page.push_str(&format!("pump_noise{{n=\"{n}\"}} 0.{value:020}\n"));
+                let _ = writeln!(page, "pump_noise{{n=\"{n}\"}} 0.{value:020}");
             }
             page
         }

@@ -1,6 +1,7 @@
 //! Yagura as somebody's Loki: real files, asked as logcli and Grafana ask.
 
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 
 use crate::appliance::{Appliance, Site, append, encode};
 
@@ -8,7 +9,7 @@ use crate::appliance::{Appliance, Site, append, encode};
 fn loki(yagura: &Appliance, call: &str, params: &[(&str, &str)]) -> Value {
     let mut path = format!("/loki/api/v1/{call}?since=24h");
     for (name, value) in params {
-        path.push_str(&format!("&{}={}", encode(name), encode(value)));
+        let _ = write!(path, "&{}={}", encode(name), encode(value));
     }
     yagura.json(&path)
 }

@@ -42,14 +42,12 @@ pub(super) struct Line {
 impl Line {
     /// The line as it was written; when the query shows only some fields, their values.
     pub(super) fn written(&self) -> String {
-        match self.text.as_ref().or(self.message.as_ref()) {
-            Some(text) => text.clone(),
-            None => {
-                let shown = self.labels.0.iter().chain(&self.fields.0);
-                let values: Vec<String> = shown.map(|(_, value)| text(value)).collect();
-                values.join("\t")
-            }
+        if let Some(text) = self.text.as_ref().or(self.message.as_ref()) {
+            return text.clone();
         }
+        let shown = self.labels.0.iter().chain(&self.fields.0);
+        let values: Vec<String> = shown.map(|(_, value)| text(value)).collect();
+        values.join("\t")
     }
 }
 

@@ -29,6 +29,8 @@ const UNREAD_BYTES_MIN: u64 = 1 << 20;
 const FAR_BEHIND_BYTES: u64 = 64 << 20;
 /// Told so long beforehand.
 const HORIZON_S: f64 = 600.0;
+/// A log that grows slower than this, bytes per second, is not rotated soon.
+const STILL: f64 = 1024.0;
 /// Paces over less time are noise.
 const PACE_MIN: Duration = Duration::from_secs(2);
 
@@ -70,7 +72,11 @@ impl Files {
                 bytes_read: status.bytes_read.load(Relaxed),
                 lag_bytes: status.lag_bytes.load(Relaxed),
             };
-            let before = std::mem::replace(&mut entry.seen, seen);
+            // What was there before the first look was not written since.
+            let before = entry.seen.replace(seen).unwrap_or(Seen {
+                bytes_read: 0,
+                lag_bytes: seen.bytes_read + seen.lag_bytes,
+            });
             // Fast path: nothing was written and nothing is left.
             if seen.bytes_read == before.bytes_read && seen.lag_bytes == 0 {
                 continue;
@@ -114,7 +120,7 @@ fn kept_bytes(path: &Path) -> Option<u64> {
 
 /// Why lines will be lost, or `None` where they will not.
 fn judge(kept: Option<u64>, unread: u64, pace: Pace) -> Option<String> {
-    if unread < UNREAD_BYTES_MIN {
+    if unread < UNREAD_BYTES_MIN || pace.written < STILL {
         return None;
     }
     let falling = pace.written - pace.read;
@@ -168,6 +174,7 @@ mod tests {
         assert_eq!(judge(Some(50 * MIB), 10 * MIB, pace(1, 20)), None);
         assert_eq!(judge(None, 900 * MIB, pace(1, 20)), None, "catching up");
         assert_eq!(judge(None, 2 * MIB, pace(2, 1)), None);
+        assert_eq!(judge(Some(50 * MIB), 45 * MIB, pace(0, 20)), None, "still");
     }
 
     #[test]
@@ -179,7 +186,7 @@ mod tests {
                  rotated away unread"
             )
         );
-        let kept = judge(Some(50 * MIB), 30 * MIB, pace(0, 1)).expect("danger");
+        let kept = judge(Some(50 * MIB), 30 * MIB, pace(1, 2)).expect("danger");
         assert!(kept.starts_with("30 MiB are not read yet"), "{kept}");
         let unknown = judge(None, 100 * MIB, pace(3, 2)).expect("danger");
         assert!(

@@ -54,7 +54,7 @@ struct Entry {
     /// The path behind the link, where the path is a link.
     target: Option<PathBuf>,
     /// Its account as of the last judgement of danger.
-    seen: danger::Seen,
+    seen: Option<danger::Seen>,
 }
 
 /// The files that are followed.
@@ -219,7 +219,7 @@ impl Files {
                 active_at: now.elapsed,
                 settled: false,
                 target,
-                seen: danger::Seen::default(),
+                seen: None,
             },
         );
         self.count_open(key, false, is_open);

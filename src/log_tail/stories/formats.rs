@@ -95,9 +95,10 @@ fn cri() {
     );
     // 22: a line of 300 KiB in parts.
     let part = "x".repeat(16 << 10);
-    let long: String = (0..19)
+    let long = (0..19)
         .map(|n| format!("2026-03-01T10:00:{n:02}Z stdout P {part}\n"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let (_, _, text) = only(format!("{long}2026-03-01T10:00:20Z stdout F end\n"));
     assert_eq!(text.len(), 19 * part.len() + 3);
 }
@@ -122,9 +123,9 @@ fn docker() {
 fn traces_behind_an_envelope() {
     // 17 to 19, in a container's log.
     let cri = |lines: &[&str]| -> String {
-        (lines.iter())
-            .map(|line| format!("2026-03-01T10:00:00Z stderr F {line}\n"))
-            .collect()
+        let lines = lines.iter();
+        let lines = lines.map(|line| format!("2026-03-01T10:00:00Z stderr F {line}\n"));
+        lines.collect::<Vec<_>>().concat()
     };
     let java = [
         "Exception in thread \"main\" java.lang.IllegalStateException: a",
@@ -164,9 +165,10 @@ fn interleaved_outputs_are_joined_each_by_itself() {
         "stdout F \tat o.B(O.java:2)",
         "stderr F next",
     ];
-    let content: String = (lines.iter())
+    let content = (lines.iter())
         .map(|line| format!("2026-03-01T10:00:00Z {line}\n"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let mut texts = texts(content);
     texts.sort();
     assert_eq!(

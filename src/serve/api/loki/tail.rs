@@ -329,7 +329,7 @@ mod tests {
             r#"{"streams":[],"dropped_entries":[{"labels":{"app":"a"},"timestamp":"0"},{"labels":{"app":"a"},"timestamp":"1"}]}"#
         );
         assert!(
-            waiting.take(Duration::from_secs(3600)).0.is_empty(),
+            waiting.take(Duration::from_hours(1)).0.is_empty(),
             "nothing has waited so long"
         );
         assert!(message(&[], &[]).is_none());
