@@ -6,6 +6,7 @@
 //! 3. Found inodes that nobody follows go on from a checkpoint if one fits, else they are new.
 //!    A new file under a name from which another was renamed waits until that one is read.
 //!    Rotated files of that name that nobody has followed (`siblings`) come before it.
+//!    Such a one may be the found file itself, renamed since it was found: it is begun once.
 //! 4. (`predecessors`) At the first look, checkpoints that fit no found file are looked for in their folder, since
 //!    they may have been renamed in the meantime: by inode, else (truncated in place) as a copy
 //!    with the same head. What is not there any more is forgotten.
@@ -42,6 +43,13 @@ pub(super) struct Looks {
     at_end: bool,
 }
 
+/// What a look has found, before it is compared with what is known. Files go on changing their
+/// names in the meantime.
+pub(crate) struct Sight {
+    found: Found,
+    here: HashMap<Inode, Seen>,
+}
+
 /// What a found path leads to.
 struct Seen {
     path: PathBuf,
@@ -52,6 +60,12 @@ impl Files {
     /// Looks at the folders and finds out who is who. Returns what was found, with the folders
     /// in which files could appear.
     pub(crate) fn look(&mut self, now: Now) -> Result<Found, Stopped> {
+        let sight = self.see();
+        self.understand(sight, now)
+    }
+
+    /// Step 1.
+    pub(crate) fn see(&mut self) -> Sight {
         let found = self.finder.find();
         self.say_unreadable(&found);
         let mut here: HashMap<Inode, Seen> = HashMap::new();
@@ -67,6 +81,12 @@ impl Files {
                 });
             }
         }
+        Sight { found, here }
+    }
+
+    /// The other steps.
+    pub(crate) fn understand(&mut self, sight: Sight, now: Now) -> Result<Found, Stopped> {
+        let Sight { found, here } = sight;
         let keys: Vec<Key> = self.entries.keys().copied().collect();
         for key in keys {
             self.look_at(key, &here, now)?;
@@ -103,6 +123,12 @@ impl Files {
             };
             if !looks.at_end {
                 self.begin_siblings(&seen.path, &mut siblings, looks, now);
+            }
+            // It was renamed after step 1 and has just been begun under its new name. Begun here
+            // too, it would be read twice; whatever has its name now is found by the next look.
+            if self.by_inode.contains_key(&inode) {
+                self.look_wanted = true;
+                continue;
             }
             self.begin(inode, seen, looks, now);
         }

@@ -384,7 +384,11 @@ impl Files {
         }
         for sibling in candidates {
             let is_copy = known.iter().any(|head| sibling.is_copy_of(*head));
-            if is_copy || sibling.is_part_of(&start) || self.by_inode.contains_key(&sibling.inode) {
+            if is_copy
+                || sibling.is_part_of(&start)
+                || self.by_inode.contains_key(&sibling.inode)
+                || self.is_form_of_followed(path, &sibling)
+            {
                 continue;
             }
             info!(path = %sibling.path.display(), "found a rotated log file that was not read, reading it first");
@@ -399,6 +403,17 @@ impl Files {
             let follow = Follow::new(state, self.setting(path));
             self.insert(follow, before, now);
         }
+    }
+
+    /// Whether a compressed file is what became of a followed one, by its name: then the followed
+    /// one is read to its end, there or here (`vanished`). Its head may be that of its first line
+    /// alone, which is too short to tell by itself.
+    fn is_form_of_followed(&self, origin: &Path, sibling: &Sibling) -> bool {
+        gz::is_packed(&sibling.path)
+            && (self.of_origin(origin)).any(|(_, entry)| {
+                sibling.path.with_extension("") == entry.follow.path
+                    && sibling.continues(entry.follow.head())
+            })
     }
 
     /// The file that had this name last, while it is not read to its end.

@@ -15,6 +15,8 @@ enum Event {
     WritePart { file: usize, bytes: usize },
     /// The file is renamed; a new one is made at the next write.
     Rotate { file: usize },
+    /// The same in the middle of a look.
+    RotateInLook { file: usize },
     /// The file is read and then truncated in place.
     CopyTruncate { file: usize },
     /// The collector looks and reads, and nothing is held back.
@@ -37,6 +39,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (file.clone(), 1..6u8).prop_map(|(file, lines)| Event::Write { file, lines }),
         2 => (file.clone(), 0..30usize).prop_map(|(file, bytes)| Event::WritePart { file, bytes }),
         2 => file.clone().prop_map(|file| Event::Rotate { file }),
+        2 => file.clone().prop_map(|file| Event::RotateInLook { file }),
         1 => file.prop_map(|file| Event::CopyTruncate { file }),
         3 => Just(Event::Step),
         3 => Just(Event::Glance),
@@ -101,6 +104,14 @@ impl Writer {
         line.into_bytes()
     }
 
+    fn rotate(&mut self, world: &World) {
+        if world.path(&self.name).exists() {
+            self.rotations += 1;
+            let to = format!("{}.{}", self.name, self.rotations);
+            world.rename(&self.name, &to);
+        }
+    }
+
     fn finish(&mut self, world: &World) {
         let rest = std::mem::take(&mut self.rest);
         if !rest.is_empty() {
@@ -132,11 +143,12 @@ fn play(events: Vec<Event>) {
             Event::Rotate { file } => {
                 let writer = &mut writers[file];
                 writer.finish(&world);
-                if world.path(&writer.name).exists() {
-                    writer.rotations += 1;
-                    let to = format!("{}.{}", writer.name, writer.rotations);
-                    world.rename(&writer.name, &to);
-                }
+                writer.rotate(&world);
+            }
+            Event::RotateInLook { file } => {
+                let writer = &mut writers[file];
+                writer.finish(&world);
+                world.glance_while(|world| writer.rotate(world));
             }
             Event::CopyTruncate { file } => {
                 let writer = &mut writers[file];

@@ -8,6 +8,7 @@ mod gaps;
 mod live;
 mod many;
 mod packed;
+mod races;
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
@@ -254,6 +255,16 @@ impl World {
         let now = self.now();
         let files = self.files(now);
         files.look(now).expect("not stopped");
+        while files.round(now).expect("not stopped") {}
+    }
+
+    /// Looks and reads all there is; something happens after the folders were listed.
+    pub(crate) fn glance_while(&mut self, happens: impl FnOnce(&mut Self)) {
+        let now = self.now();
+        let sight = self.files(now).see();
+        happens(self);
+        let files = self.files(now);
+        files.understand(sight, now).expect("not stopped");
         while files.round(now).expect("not stopped") {}
     }
 

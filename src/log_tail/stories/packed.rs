@@ -6,7 +6,7 @@ use std::fs;
 use super::{World, gzipped};
 
 /// Numbered lines with times of now, as a runtime writes them.
-fn lines(numbers: std::ops::Range<u32>) -> String {
+pub(super) fn lines(numbers: std::ops::Range<u32>) -> String {
     let mut text = String::new();
     for n in numbers {
         let time = model::time::rfc3339_ns(model::time::now_ns());
@@ -15,7 +15,7 @@ fn lines(numbers: std::ops::Range<u32>) -> String {
     text
 }
 
-fn expected(numbers: std::ops::Range<u32>) -> Vec<String> {
+pub(super) fn expected(numbers: std::ops::Range<u32>) -> Vec<String> {
     numbers.map(|n| format!("line {n}")).collect()
 }
 
