@@ -215,6 +215,12 @@ impl Files {
             }
             return;
         }
+        let Some(place) = place_of(&seen.path, inode) else {
+            // Gone since step 1, perhaps into a compressed form: the next look begins anew.
+            self.begun.remove(&seen.path);
+            self.look_wanted = true;
+            return;
+        };
         let setting = self.setting(&seen.path);
         // A rule for the file says more than the setting for all, and counts at each start.
         let at_end = match setting.reading.start {
@@ -223,13 +229,14 @@ impl Files {
             Start::Beginning => false,
         };
         let offset = if at_end {
-            last_line_end(&seen.path).unwrap_or(seen.metadata.len())
+            last_line_end(&place).unwrap_or(seen.metadata.len())
         } else {
             0
         };
         let before = self.last_renamed_from(&seen.path);
-        let path = seen.path.clone();
-        let state = State::at(offset, inode, seen.path, path.clone(), now.wall_ns);
+        let path = seen.path;
+        self.look_wanted |= place != path;
+        let state = State::at(offset, inode, place, path.clone(), now.wall_ns);
         let mut follow = Follow::new(state, setting);
         if at_end {
             follow.tell_position();
@@ -266,6 +273,15 @@ impl Files {
             .unreadable
             .retain(|folder| unreadable.contains(folder.as_path()));
     }
+}
+
+/// Where a file is that was at this path a moment ago: there or renamed in its folder.
+fn place_of(path: &Path, inode: Inode) -> Option<PathBuf> {
+    let is_there = fs::metadata(path).is_ok_and(|metadata| Inode::of(&metadata) == inode);
+    if is_there {
+        return Some(path.to_owned());
+    }
+    by_inode_in(path.parent()?, inode)
 }
 
 /// The path of an inode in a folder, without asking every file.

@@ -189,8 +189,9 @@ impl Files {
     }
 
     fn insert(&mut self, mut follow: Follow, after: Option<Key>, now: Now) {
-        let is_open = after.is_some() && self.n_open < self.config.open_files_max && {
-            // It has to wait, and must not be deleted meanwhile.
+        let is_open = self.n_open < self.config.open_files_max && {
+            // It must not be renamed and deleted before its turn: its inode would be given to the
+            // next file, and of a file that was never read there is no head to tell them apart.
             follow.hold_open();
             follow.is_open()
         };

@@ -43,6 +43,36 @@ fn so_is_one_whose_name_stays_free() {
 }
 
 #[test]
+fn a_new_file_that_is_moved_in_the_middle_of_a_look_and_then_deleted_is_read() {
+    let mut world = World::new();
+    world.append("0.log", lines(0..10));
+    // Not to the name of a rotated file: it is found by its inode.
+    world.glance_while(|world| {
+        world.rename("0.log", "old");
+        world.append("0.log", lines(10..20));
+    });
+    world.remove("old");
+    world.append("0.log", lines(20..30));
+    world.step();
+    check(&world, 30);
+}
+
+#[test]
+fn a_new_file_that_is_compressed_in_the_middle_of_a_look_is_read() {
+    let mut world = World::new();
+    world.append("1.log", "line 0\n");
+    world.step();
+    world.append("0.log", lines(1..10));
+    world.glance_while(|world| {
+        world.rename("0.log", "0.log.1");
+        world.gzip("0.log.1");
+    });
+    world.append("0.log", lines(10..20));
+    world.step();
+    check(&world, 20);
+}
+
+#[test]
 fn a_position_behind_one_short_line_is_found_in_the_compressed_file() {
     // What is known of the file is its first line: once handed over, once held back.
     for waits in [true, false] {
