@@ -9,6 +9,7 @@ mod services;
 mod api;
 mod pages;
 
+mod around;
 mod ask;
 mod assets;
 mod chart;

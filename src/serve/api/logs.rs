@@ -33,6 +33,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::error::ApiError;
+use crate::around::LineId;
 use crate::request::Params;
 use crate::{Services, ask};
 
@@ -144,23 +145,17 @@ impl Asked {
         }
     }
 
-    /// The name of a line: its stream's fingerprint and its number in there.
-    fn id(&self, name: &str) -> Result<Option<(u64, u64)>, ApiError> {
+    /// The name of a line.
+    fn id(&self, name: &str) -> Result<Option<LineId>, ApiError> {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
-        let parsed = text.split_once('-').and_then(|(stream, sequence)| {
-            Some((
-                u64::from_str_radix(stream, 16).ok()?,
-                sequence.parse().ok()?,
-            ))
-        });
-        match parsed {
-            Some(id) => Ok(Some(id)),
-            None => Err(ApiError::bad_data(format!(
+        let id = LineId::parse(text).ok_or_else(|| {
+            ApiError::bad_data(format!(
                 "cannot use {name}={text}: the id of a line looks like 00c3a1b2d4e5f607-42"
-            ))),
-        }
+            ))
+        })?;
+        Ok(Some(id))
     }
 
     fn time(&self, name: &str, default: &str, now_ns: i64) -> Result<i64, ApiError> {

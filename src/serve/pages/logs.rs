@@ -6,7 +6,6 @@
 //! details and context in place, finding, columns, and zooming by dragging. When it asks for the
 //! page anew (`Visit::fragment`) it wants the histogram and the fields; the lines are its own.
 
-mod around;
 mod at;
 mod chart;
 mod empty;

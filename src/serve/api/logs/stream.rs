@@ -30,11 +30,11 @@ use log_query::{Answer, Cursor, Direction, Line, Search};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use super::context::Around;
 use super::formats::{self, Format, LineWriter};
 use super::{Asked, LIMIT_DEFAULT, LIMIT_MAX, StopOnDrop};
 use crate::Services;
 use crate::api::error::ApiError;
+use crate::around::{self, LineId};
 use crate::ask::NoAnswer;
 
 /// Size of the pieces in which lines are sent.
@@ -132,7 +132,7 @@ struct Question {
     with_text: bool,
     patience: Patience,
     /// The line behind which to go on, with its time where that is known.
-    after: Option<((u64, u64), Option<i64>)>,
+    after: Option<(LineId, Option<i64>)>,
 }
 
 impl Question {
@@ -273,22 +273,10 @@ impl Run {
 
     fn pages(&mut self, services: &Services) -> Result<(), ApiError> {
         let mut search = self.question.search.clone();
-        if let Some(((stream, sequence), time_ns)) = self.question.after {
-            let around = Around {
-                logs: &*services.logs,
-                stop: &search.stop,
-            };
+        if let Some((id, time_ns)) = self.question.after {
             search.after = match time_ns {
-                Some(time_ns) => Some(Cursor {
-                    time_ns,
-                    stream,
-                    sequence,
-                }),
-                None => around.line(stream, sequence, None)?.map(|line| Cursor {
-                    time_ns: line.time_ns,
-                    stream,
-                    sequence,
-                }),
+                Some(time_ns) => Some(id.at(time_ns)),
+                None => around::place(&*services.logs, id, &search.stop)?,
             };
             if search.after.is_none() {
                 return Err(ApiError::not_found(

@@ -8,15 +8,15 @@ use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use log_query::{Query, Record, Stop};
+use log_query::{Cursor, Query, Record, Stop};
 use serde_json::{Value, json};
 
-use super::around::{Around, Place, SIDE_MAX, Scope, Wanted};
 use super::marks::Marks;
 use super::rows::{self, Row};
 use super::{flat, records};
 use crate::api::error::ApiError;
 use crate::api::logs::StopOnDrop;
+use crate::around::{Around, LineId, SIDE_MAX, Scope, Wanted};
 use crate::request::{Params, Visit};
 use crate::shell::{self, Page, Shell, render};
 use crate::{Services, ask};
@@ -37,7 +37,7 @@ pub(super) async fn context(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>, ApiError> {
     let params = Params::parse(query.as_deref().unwrap_or_default());
-    let place = Place::parse(params.text("time"), params.text("id")).ok_or_else(|| {
+    let place = place(params.text("time"), params.text("id")).ok_or_else(|| {
         ApiError::bad_data("cannot tell which line is meant: give its time and id as the API does")
     })?;
     let scope = params.text("scope").to_owned();
@@ -61,6 +61,14 @@ pub(super) async fn context(
     })))
 }
 
+/// The line that a time (RFC 3339) and an id name.
+fn place(time: &str, id: &str) -> Option<Cursor> {
+    if !time.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    Some(LineId::parse(id)?.at(model::time::parse_ns(time, 0)?))
+}
+
 fn number(params: &Params, name: &str, default: usize) -> usize {
     params
         .text(name)
@@ -71,7 +79,7 @@ fn number(params: &Params, name: &str, default: usize) -> usize {
 
 async fn find(
     services: &Arc<Services>,
-    place: Place,
+    place: Cursor,
     scope: String,
     before: usize,
     after: usize,
@@ -118,7 +126,7 @@ pub(super) async fn page(
     Path((time, id)): Path<(String, String)>,
     visit: Visit,
 ) -> Response {
-    let Some(place) = Place::parse(&time, &id) else {
+    let Some(place) = place(&time, &id) else {
         let sentence = "This address does not name a log line. Copy it again from the line.";
         return shell::refuse(
             &services,
@@ -153,7 +161,7 @@ pub(super) async fn page(
 }
 
 impl AtPage {
-    fn new(mut shell: Shell, place: Place, around: Around, [before, after]: [usize; 2]) -> Self {
+    fn new(mut shell: Shell, place: Cursor, around: Around, [before, after]: [usize; 2]) -> Self {
         // The page is about a line, not about a range.
         shell.range = None;
         "Log line".clone_into(&mut shell.title);
@@ -161,7 +169,7 @@ impl AtPage {
         let q = params.text("q").to_owned();
         let query = Query::parse(&q).unwrap_or_else(|_| Query::all());
         let marks = Marks::of(&query.filter);
-        let time_ms = place.time_ns().div_euclid(1_000_000);
+        let time_ms = place.time_ns.div_euclid(1_000_000);
         let all = || {
             around
                 .before
@@ -191,7 +199,7 @@ impl AtPage {
         };
         let utc = model::time::rfc3339_ms;
         let search = Params::default().with(&[
-            ("q", around.scope.q.as_str()),
+            ("q", around.scope.q().as_str()),
             ("from", &utc(time_ms - SEARCH_MS)),
             ("to", &utc(time_ms + SEARCH_MS)),
         ]);
@@ -225,5 +233,20 @@ impl AtPage {
             ("sign", sign),
         ];
         format!("/logs/filter{}", Params::default().with(&pairs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_and_nonsense_is_not() {
+        let found = place("2026-11-23T15:52:10.000000005Z", "00000000000000ff-7");
+        let found = found.expect("a place");
+        assert_eq!((found.stream, found.sequence), (255, 7));
+        assert_eq!(found.time_ns % 1_000, 5);
+        assert_eq!(place("now", "00000000000000ff-7"), None);
+        assert_eq!(place("2026-11-23T15:52:10Z", "ff"), None);
     }
 }
