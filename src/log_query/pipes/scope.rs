@@ -79,7 +79,9 @@ impl Scope {
             (_, Pipe::Patterns(_)) => {
                 *self = table(
                     &[],
-                    &["pattern", "count", "share", "first", "last", "trend"],
+                    &[
+                        "pattern", "count", "share", "first", "last", "trend", "level",
+                    ],
                 );
             }
         }

@@ -306,7 +306,7 @@ fn patterns_of(
     let (mut found, summary) = if ordered {
         let mut found = PatternFold::new(plan);
         let summary = each_line(reader, search, before, &mut |view, time_ns| {
-            found.add(&pattern(view), time_ns);
+            found.add(&pattern(view), time_ns, view.level);
             None
         })?;
         (found, summary)
@@ -329,6 +329,8 @@ fn patterns_of(
             }
         }
     }
+    // Those that patterns were taken of: pipes may have kept some of the lines back.
+    let lines = found.total;
     let mut table = found.table();
     let keys: &[(&str, bool)] = match asked.which {
         Which::Frequent => &[("count", true), ("pattern", false)],
@@ -344,7 +346,7 @@ fn patterns_of(
         table.notes.push(format!("{more} more patterns"));
     }
     let mut table = rows::pass(table, &[Pipe::Sort(sort.collect()), Pipe::Limit(asked.n)])?;
-    table.summary = summary;
+    table.summary = SearchSummary { lines, ..summary };
     Ok(table)
 }
 

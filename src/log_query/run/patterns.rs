@@ -54,6 +54,8 @@ pub(crate) struct Seen {
     pub(crate) first_ns: i64,
     pub(crate) last_ns: i64,
     pub(crate) trend: [u64; TREND_PARTS],
+    /// The worst of the lines' levels.
+    pub(crate) level: Level,
 }
 
 /// The patterns so far.
@@ -75,7 +77,7 @@ impl PatternFold {
         }
     }
 
-    pub(crate) fn add(&mut self, pattern: &str, time_ns: i64) {
+    pub(crate) fn add(&mut self, pattern: &str, time_ns: i64, level: Level) {
         self.total += 1;
         let part = self.plan.part(time_ns);
         let n_seen = self.seen.len();
@@ -90,11 +92,13 @@ impl PatternFold {
                 first_ns: time_ns,
                 last_ns: time_ns,
                 trend: [0; TREND_PARTS],
+                level,
             }),
         };
         seen.count += 1;
         seen.first_ns = seen.first_ns.min(time_ns);
         seen.last_ns = seen.last_ns.max(time_ns);
+        seen.level = seen.level.max(level);
         if let Some(part) = seen.trend.get_mut(part) {
             *part += 1;
         }
@@ -115,6 +119,7 @@ impl PatternFold {
                 Cell::Time(seen.first_ns),
                 Cell::Time(seen.last_ns),
                 Cell::Counts(seen.trend.to_vec()),
+                Cell::Text(seen.level.as_str().to_owned()),
             ]
         });
         let mut notes = Vec::new();
@@ -134,6 +139,7 @@ impl PatternFold {
                 column("first", Kind::Time),
                 column("last", Kind::Time),
                 column("trend", Kind::Counts),
+                column("level", Kind::Text),
             ],
             notes,
             ..Table::default()
@@ -145,12 +151,12 @@ impl Fold for PatternFold {
     fn line(&mut self, row: &Row<'_>) {
         let plan = self.plan.clone();
         if plan.before.is_empty() {
-            return self.add(row.pattern, row.time_ns);
+            return self.add(row.pattern, row.time_ns, row.level);
         }
         let (mut level, mut found) = (row.level, Found::default());
         if stages::pass(&plan.before, row.labels, &mut level, row.text, &mut found) {
             let view = LineView::new(row.labels, level, row.text);
-            self.add(&pattern(&view), row.time_ns);
+            self.add(&pattern(&view), row.time_ns, level);
         }
     }
 
@@ -173,6 +179,7 @@ impl Fold for PatternFold {
                     mine.count += theirs.count;
                     mine.first_ns = mine.first_ns.min(theirs.first_ns);
                     mine.last_ns = mine.last_ns.max(theirs.last_ns);
+                    mine.level = mine.level.max(theirs.level);
                     for (mine, theirs) in mine.trend.iter_mut().zip(theirs.trend) {
                         *mine += theirs;
                     }

@@ -196,6 +196,7 @@ fn top_rate_and_patterns() {
         panic!("{patterns:?}")
     };
     assert_eq!(trend.iter().sum::<u64>(), 300);
+    assert_eq!(patterns.summary.lines, 300);
     assert!(matches!(
         answer(&shop(), &search("| rate 1ms")).0,
         Err(StoreError::Limit(reason)) if reason.contains("steps of time")
@@ -227,6 +228,8 @@ fn new_patterns_are_those_that_no_line_had_before() {
     );
     assert_eq!(found("| patterns new 10s"), ["disk full"]);
     assert_eq!(found("| patterns rare 1"), ["disk full"]);
+    let worst = table(&reader, "| patterns rare 1 | fields level");
+    assert_eq!(worst.rows, [[Cell::Text("error".to_owned())]]);
     assert_eq!(found("level:error | patterns 1"), ["request <*> done"]);
     // Before the range there were lines of it.
     let late = Search {

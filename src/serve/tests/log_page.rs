@@ -310,3 +310,30 @@ async fn columns_stand_beside_the_message() {
     assert!(!html.contains("<i>status=</i>"));
     assert!(!html.contains("title=\"<b>"));
 }
+
+#[tokio::test]
+async fn similar_lines_are_one_row() {
+    let html = page(House::Busy, "/logs?group=pattern&q=container:search").await;
+    has(
+        &html,
+        &[
+            "id=\"groups\"",
+            " patterns in ",
+            "viewBox=\"0 0 24 16\"",
+            "title=\"Only these lines\"",
+        ],
+    );
+    let rare = page(House::Busy, "/logs?group=pattern&sort=rare").await;
+    let frequent = page(House::Busy, "/logs?group=pattern").await;
+    let first = |html: &str| {
+        let body = html.split("<tbody>").nth(1).expect("rows").to_owned();
+        let row = body.split("</tr>").next().expect("a row").to_owned();
+        row.split("class=\"pattern\"")
+            .nth(1)
+            .expect("a pattern")
+            .to_owned()
+    };
+    assert_ne!(first(&rare), first(&frequent));
+    let limited = page(House::Busy, "/logs?group=pattern&q=*%20|%20limit%207").await;
+    has(&limited, &[" in 7 lines"]);
+}

@@ -1,33 +1,26 @@
 //! `?group=pattern`: similar lines as one row, with how many there are, when, since when, and
 //! links to only them or all but them.
 //!
-//! 1. Every matching line goes through a fold that counts by pattern and part of the time range.
-//! 2. The most frequent, rarest or newest patterns are kept; the store says when each of those was
-//!    first written among all lines that it has.
+//! 1. The query is asked with the pipe `patterns` behind it.
+//! 2. The store says when each of the patterns shown was first written among all lines that it has.
 //! 3. A pattern becomes a term with a regular expression, with `.*` where lines differ.
 
-use std::any::Any;
-use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use log_query::{
-    Fold, LogReader, MESSAGE, NewFold, PATTERN_CHARS_MAX, PLACEHOLDER, Query, Row, Search, Wanted,
-    pattern_id, with_term,
+    Answer, Cell, LogReader, MESSAGE, PATTERN_CHARS_MAX, PATTERNS_MAX, PLACEHOLDER, Patterns, Pipe,
+    Query, Search, TREND_PARTS, Table, Which, pattern_id, with_term,
 };
-use model::{Labels, Level, StoreError};
+use model::{Level, StoreError};
 
 use super::table::bars;
 use super::{link, rows};
 use crate::humanize;
 use crate::shell::Shell;
 
-/// Patterns that are told apart; lines with others are only counted.
-const PATTERNS_MAX: usize = 10_000;
-
 /// Rows of the page.
 const ROWS_MAX: usize = 200;
-
-/// Parts of the time range that a row's drawing shows.
-const PARTS: usize = 40;
 
 /// In which order rows stand, as `sort=` in the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,111 +46,58 @@ impl Order {
             Self::New => "new",
         }
     }
-}
 
-/// What is known of a pattern's lines.
-#[derive(Debug, Default, Clone)]
-struct Seen {
-    lines: u64,
-    parts: Vec<u64>,
-    worst: Level,
-}
-
-/// Counts lines by pattern.
-struct Count {
-    patterns: HashMap<String, Seen>,
-    from_ns: i64,
-    step_ns: i64,
-    lines: u64,
-    /// Lines whose pattern is one too many.
-    others: u64,
-}
-
-impl Count {
-    fn new(from_ns: i64, step_ns: i64) -> Self {
-        Self {
-            patterns: HashMap::new(),
-            from_ns,
-            step_ns,
-            lines: 0,
-            others: 0,
+    fn which(self) -> Which {
+        match self {
+            Self::Frequent => Which::Frequent,
+            Self::Rare => Which::Rare,
+            Self::New => Which::New(None),
         }
-    }
-
-    fn seen(&mut self, pattern: &str) -> Option<&mut Seen> {
-        if !self.patterns.contains_key(pattern) {
-            if self.patterns.len() >= PATTERNS_MAX {
-                return None;
-            }
-            let seen = Seen {
-                parts: vec![0; PARTS],
-                ..Seen::default()
-            };
-            self.patterns.insert(pattern.to_owned(), seen);
-        }
-        self.patterns.get_mut(pattern)
-    }
-}
-
-impl Fold for Count {
-    fn line(&mut self, row: &Row<'_>) {
-        self.lines += 1;
-        let part = (row.time_ns.saturating_sub(self.from_ns) / self.step_ns).max(0);
-        let part = usize::try_from(part).unwrap_or(PARTS).min(PARTS - 1);
-        let Some(seen) = self.seen(row.pattern) else {
-            self.others += 1;
-            return;
-        };
-        seen.lines += 1;
-        seen.worst = seen.worst.max(row.level);
-        if let Some(lines) = seen.parts.get_mut(part) {
-            *lines += 1;
-        }
-    }
-
-    fn lines(&mut self, _labels: &Labels, _level: Level, _time_ns: i64, count: u64) {
-        // Patterns are wanted, so lines come one by one; counts without one are at least counted.
-        self.lines += count;
-        self.others += count;
-    }
-
-    fn merge(&mut self, other: Box<dyn Fold>) {
-        let Ok(other) = other.into_any().downcast::<Self>() else {
-            return;
-        };
-        self.lines += other.lines;
-        self.others += other.others;
-        for (pattern, theirs) in other.patterns {
-            let Some(seen) = self.seen(&pattern) else {
-                self.others += theirs.lines;
-                continue;
-            };
-            seen.lines += theirs.lines;
-            seen.worst = seen.worst.max(theirs.worst);
-            for (part, lines) in seen.parts.iter_mut().zip(theirs.parts) {
-                *part += lines;
-            }
-        }
-    }
-
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        self
     }
 }
 
 /// A pattern with its lines, counted.
-pub(super) struct Group {
+struct Group {
     pattern: String,
-    seen: Seen,
+    lines: u64,
+    share: f64,
+    trend: Vec<u64>,
+    worst: Level,
     first_ns: Option<i64>,
 }
 
+impl Group {
+    /// Reads a row of what `patterns` answers.
+    fn of(table: &Table, row: &[Cell]) -> Self {
+        let mut group = Self {
+            pattern: String::new(),
+            lines: 0,
+            share: 0.0,
+            trend: Vec::new(),
+            worst: Level::Unknown,
+            first_ns: None,
+        };
+        for (column, cell) in table.columns.iter().zip(row) {
+            match (column.name.as_str(), cell) {
+                ("pattern", Cell::Text(pattern)) => group.pattern.clone_from(pattern),
+                ("count", Cell::Count(lines)) => group.lines = *lines,
+                ("share", Cell::Number(share)) => group.share = *share,
+                ("trend", Cell::Counts(trend)) => group.trend.clone_from(trend),
+                ("level", Cell::Text(level)) => group.worst = level.parse().unwrap_or_default(),
+                _ => {}
+            }
+        }
+        group
+    }
+}
+
 /// All that was found.
+#[derive(Default)]
 pub(super) struct Groups {
     shown: Vec<Group>,
     n_patterns: usize,
     lines: u64,
-    others: u64,
+    notes: Vec<String>,
 }
 
 impl Groups {
@@ -167,59 +107,36 @@ impl Groups {
         search: &Search,
         order: Order,
     ) -> Result<Self, StoreError> {
-        let span_ns = search.end_ns.saturating_sub(search.start_ns);
-        let step_ns = (span_ns / PARTS as i64).max(1);
-        let wanted = Wanted {
-            pattern: true,
-            ..Wanted::default()
+        let mut query = Query::clone(&search.query);
+        query.pipes.push(Pipe::Patterns(Patterns {
+            // All, so that the page can say how many there are.
+            n: PATTERNS_MAX,
+            which: order.which(),
+        }));
+        let search = Search {
+            query: Arc::new(query),
+            ..search.clone()
         };
-        let start_ns = search.start_ns;
-        let new: &NewFold<'_> = &move || Box::new(Count::new(start_ns, step_ns));
-        let (fold, _) = logs.fold(search, &wanted, new)?;
-        let count = fold
-            .into_any()
-            .downcast::<Count>()
-            .map_or_else(|_| Count::new(start_ns, step_ns), |count| *count);
-        let n_patterns = count.patterns.len();
-        let mut groups: Vec<Group> = count
-            .patterns
-            .into_iter()
-            .map(|(pattern, seen)| Group {
-                pattern,
-                seen,
-                first_ns: None,
-            })
-            .collect();
-        groups.sort_by(|a, b| {
-            let by_lines = b.seen.lines.cmp(&a.seen.lines);
-            let by_lines = if order == Order::Rare {
-                by_lines.reverse()
-            } else {
-                by_lines
-            };
-            by_lines.then_with(|| a.pattern.cmp(&b.pattern))
-        });
-        // Which are new is known only when the store has been asked about all of them.
-        if order != Order::New {
-            groups.truncate(ROWS_MAX);
-        }
-        let ids: Vec<u64> = groups
+        let answer = log_query::run(logs, &search, &mut |_| ControlFlow::Continue(()))?;
+        let Answer::Table(table) = answer else {
+            // Cannot be: the last pipe makes a table.
+            return Ok(Self::default());
+        };
+        let shown = table.rows.iter().take(ROWS_MAX);
+        let mut shown: Vec<Group> = shown.map(|row| Group::of(&table, row)).collect();
+        let ids: Vec<u64> = shown
             .iter()
             .map(|group| pattern_id(&group.pattern))
             .collect();
         let first = logs.first_seen(&ids, &search.stop)?;
-        for (group, first_ns) in groups.iter_mut().zip(first) {
+        for (group, first_ns) in shown.iter_mut().zip(first) {
             group.first_ns = first_ns;
         }
-        if order == Order::New {
-            groups.sort_by_key(|group| std::cmp::Reverse(group.first_ns));
-            groups.truncate(ROWS_MAX);
-        }
         Ok(Self {
-            shown: groups,
-            n_patterns,
-            lines: count.lines,
-            others: count.others,
+            shown,
+            n_patterns: table.rows.len(),
+            lines: table.summary.lines,
+            notes: table.notes,
         })
     }
 }
@@ -227,8 +144,14 @@ impl Groups {
 /// The table as the template draws it.
 pub(super) struct GroupsView {
     pub(super) rows: Vec<GroupRow>,
+    /// Parts of the range that a row's drawing shows.
+    pub(super) n_bars: usize,
     /// `12 patterns in 3,178 lines`
     pub(super) sentence: String,
+    /// What to know about the figures, in sentences.
+    pub(super) notes: Vec<String>,
+    /// What stands in the place of rows where there is none.
+    pub(super) nothing: &'static str,
     /// The orders, with their links and whether one is the present one.
     pub(super) orders: Vec<(&'static str, String, bool)>,
     /// The page with the lines.
@@ -257,7 +180,6 @@ impl GroupsView {
     pub(super) fn new(shell: &Shell, q: &str, found: &Groups, order: Order) -> Self {
         let start_ns = shell.range().start_ns();
         let rows = found.shown.iter().map(|group| {
-            let lines = group.seen.lines;
             let term = term(&group.pattern);
             let leading = |sign: &str| {
                 let q = term
@@ -271,33 +193,39 @@ impl GroupsView {
                     .split(PLACEHOLDER)
                     .map(rows::printable)
                     .collect(),
-                level: group.seen.worst,
-                letter: rows::letter(group.seen.worst),
-                count: humanize::count(lines),
-                percent: humanize::percent(lines as f64 / found.lines.max(1) as f64),
+                level: group.worst,
+                letter: rows::letter(group.worst),
+                count: humanize::count(group.lines),
+                percent: humanize::percent(group.share),
                 first_ms: group.first_ns.map(|ns| ns.div_euclid(1_000_000)),
                 is_new: group.first_ns.is_some_and(|ns| ns >= start_ns),
-                bars: bars(&group.seen.parts),
+                bars: bars(&group.trend),
                 only: leading(""),
                 not: leading("-"),
             }
         });
         let rows: Vec<GroupRow> = rows.collect();
+        let (one, many) = match order {
+            Order::New => ("new pattern", "new patterns"),
+            Order::Frequent | Order::Rare => ("pattern", "patterns"),
+        };
         let mut sentence = format!(
             "{} in {}",
-            humanize::things(found.n_patterns as u64, "pattern", "patterns"),
+            humanize::things(found.n_patterns as u64, one, many),
             humanize::things(found.lines, "line", "lines"),
         );
         if found.n_patterns > rows.len() {
             sentence.push_str(&["; ", &rows.len().to_string(), " are shown"].concat());
         }
-        if found.others > 0 {
-            let others = humanize::things(found.others, "line", "lines");
-            sentence.push_str(&["; ", &others, " of still others are not told apart"].concat());
-        }
         Self {
             rows,
+            n_bars: TREND_PARTS,
             sentence,
+            notes: found.notes.clone(),
+            nothing: match order {
+                Order::New if found.lines > 0 => "Nothing here is new in this range.",
+                _ => "No line fits.",
+            },
             orders: Order::ALL
                 .into_iter()
                 .map(|one| {
@@ -343,6 +271,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use log_query::{LineView, pattern};
+    use model::Labels;
 
     #[test]
     fn a_patterns_term_finds_its_lines() {
@@ -364,29 +293,5 @@ mod tests {
         }
         assert_eq!(term(PLACEHOLDER), None);
         assert_eq!(term(""), None);
-    }
-
-    #[test]
-    fn counts_of_threads_come_together() {
-        let fold = |patterns: &[(&str, i64)]| {
-            let mut count = Count::new(0, 10);
-            for (pattern, time_ns) in patterns {
-                count.line(&Row {
-                    labels: &Labels::empty(),
-                    time_ns: *time_ns,
-                    level: Level::Warn,
-                    text: &[],
-                    values: &[],
-                    pattern,
-                });
-            }
-            count
-        };
-        let mut one = fold(&[("a", 0), ("b", 5)]);
-        one.merge(Box::new(fold(&[("a", 11), ("c", 100_000)])));
-        assert_eq!((one.lines, one.others, one.patterns.len()), (4, 0, 3));
-        let a = &one.patterns["a"];
-        assert_eq!((a.lines, a.parts[0], a.parts[1]), (2, 1, 1));
-        assert_eq!(one.patterns["c"].parts[PARTS - 1], 1);
     }
 }
