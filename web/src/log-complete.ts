@@ -48,16 +48,20 @@ async function ask(field: HTMLInputElement): Promise<void> {
   const { signal } = underway;
   const range = new URLSearchParams(location.search);
   // The server counts characters, the browser pairs of bytes.
-  const at = [...field.value.slice(0, field.selectionStart ?? field.value.length)].length;
-  const params = new URLSearchParams({ q: field.value, at: String(at) });
+  const text = field.value;
+  const at = [...text.slice(0, field.selectionStart ?? text.length)].length;
+  const params = new URLSearchParams({ q: text, at: String(at) });
   for (const name of ["from", "to"]) if (range.get(name)) params.set(name, range.get(name) ?? "");
   try {
     const response = await fetch(`/api/v1/logs/complete?${params}`, { signal });
     if (!response.ok) throw await failure(response);
     const { data } = (await response.json()) as { data: Offer };
-    if (signal.aborted || document.activeElement !== field) return;
+    // An answer for a text that is no longer there is none; the one for the new text is on its way.
+    if (signal.aborted || document.activeElement !== field || field.value !== text) return;
+    // Whoever has chosen while it was on its way keeps the choice.
+    const kept = offer?.items[chosen];
     offer = data.items.length > 0 ? data : null;
-    chosen = -1;
+    chosen = kept ? data.items.findIndex((item) => item.text === kept.text && item.kind === kept.kind) : -1;
     show(field);
   } catch {
     // Without an answer people type the rest themselves; Run says what is wrong.
@@ -91,6 +95,7 @@ function close(field: HTMLInputElement): void {
   window.clearTimeout(timer);
   underway?.abort();
   offer = null;
+  chosen = -1;
   show(field);
 }
 
