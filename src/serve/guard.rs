@@ -5,7 +5,8 @@
 //! 3. [`admit`] refuses foreign hosts and origins. Yagura has no login on localhost, so a page of
 //!    another site must not be able to reach it: not by a name that resolves to 127.0.0.1 (DNS
 //!    rebinding, seen by the `Host` header), not by a form or WebSocket (seen by `Origin`).
-//! 4. [`contain`] turns a handler's panic into a page with status 500 and counts it.
+//! 4. [`contain`] turns a handler's panic into an answer with status 500 and counts it: a page, or
+//!    what programs understand.
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -116,7 +117,7 @@ pub(crate) async fn contain(
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let is_api = parts.uri.path().starts_with("/api/");
+    let speech = Speech::of(parts.uri.path());
     let visit = Visit::of(&parts);
     let answer = next.run(Request::from_parts(parts, body));
     // The panic itself was reported by the process' panic hook.
@@ -128,19 +129,49 @@ pub(crate) async fn contain(
     let status = StatusCode::INTERNAL_SERVER_ERROR;
     let sentence = "A part of Yagura failed while it answered this request. \
         The rest goes on; the reason is in the process' own log.";
-    if is_api {
-        let body = serde_json::json!({
-            "status": "error", "errorType": "internal", "error": sentence,
-        });
-        return (status, axum::Json(body)).into_response();
+    match speech {
+        Speech::Json => {
+            let body = serde_json::json!({
+                "status": "error", "errorType": "internal", "error": sentence,
+            });
+            (status, axum::Json(body)).into_response()
+        }
+        Speech::Text => (status, format!("{sentence}\n")).into_response(),
+        Speech::Page => shell::refuse(
+            &services,
+            visit,
+            status,
+            "Something broke in here",
+            sentence,
+        ),
     }
-    shell::refuse(
-        &services,
-        visit,
-        status,
-        "Something broke in here",
-        sentence,
-    )
+}
+
+/// Paths of others' protocols: those who ask there are programs, and show people the text that
+/// they get.
+const FOREIGN: [&str; 5] = ["/loki/", "/insert/", "/otlp/", "/v1/", "/elasticsearch/"];
+
+/// What the one who asks understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speech {
+    /// Prometheus' envelope.
+    Json,
+    /// A sentence.
+    Text,
+    /// A page for people.
+    Page,
+}
+
+impl Speech {
+    fn of(path: &str) -> Self {
+        if path.starts_with("/api/") {
+            Self::Json
+        } else if FOREIGN.iter().any(|prefix| path.starts_with(prefix)) {
+            Self::Text
+        } else {
+            Self::Page
+        }
+    }
 }
 
 fn check(parts: &Parts, allowed_hosts: &[String]) -> Result<(), String> {
@@ -220,6 +251,17 @@ mod tests {
         }
         let (parts, ()) = request.body(()).expect("a request").into_parts();
         check(&parts, &["yagura.lan".to_owned()])
+    }
+
+    #[test]
+    fn programs_are_not_answered_with_pages() {
+        let check = |path: &str, speech| assert_eq!(Speech::of(path), speech, "{path}");
+        check("/api/v1/query", Speech::Json);
+        check("/loki/api/v1/query_range", Speech::Text);
+        check("/insert/jsonline", Speech::Text);
+        check("/v1/logs", Speech::Text);
+        check("/logs", Speech::Page);
+        check("/lokistatus", Speech::Page);
     }
 
     #[test]
