@@ -220,7 +220,7 @@ pub(crate) fn mark_cut(text: &mut Vec<u8>, cut_bytes: u64) -> u64 {
     };
     text.truncate(text.len() - partial);
     let cut_bytes = cut_bytes + partial as u64;
-    text.extend_from_slice(format!(" …[cut, {cut_bytes} bytes]").as_bytes());
+    text.extend_from_slice(model::cut_mark(cut_bytes).as_bytes());
     partial as u64
 }
 

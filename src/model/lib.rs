@@ -7,6 +7,7 @@
 
 pub mod alert;
 pub mod bytes;
+pub mod cut;
 pub mod duration;
 pub mod gap;
 pub mod labels;
@@ -18,6 +19,7 @@ pub mod target;
 pub mod time;
 
 pub use alert::Alert;
+pub use cut::{cut_mark, without_cut_mark};
 pub use gap::{GAP_MARK, GapReason, LogGap, is_gap};
 pub use labels::{Label, Labels, LabelsBuilder, METRIC_NAME};
 pub use log::{Checkpoint, Level, LineRules, LogBatch, LogLine, LogSink, StreamId};

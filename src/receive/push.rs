@@ -258,7 +258,7 @@ impl Push {
         if written > limits.line_bytes_max {
             let kept = limits.line_bytes_max;
             self.batch.text.truncate(start + kept);
-            let mark = format!(" [yagura cut {} bytes]", written - kept);
+            let mark = model::cut_mark((written - kept) as u64);
             self.batch.text.extend_from_slice(mark.as_bytes());
             self.lines_cut += 1;
         }
@@ -405,7 +405,7 @@ pub(crate) mod tests {
         line(&mut push, &[], None, "12345678");
         line(&mut push, &[], None, "1234");
         let texts: Vec<_> = push.batch.iter().map(|(_, text)| text.to_vec()).collect();
-        assert_eq!(texts, [&b"1234 [yagura cut 4 bytes]"[..], b"1234"]);
+        assert_eq!(texts, ["1234 …[cut, 4 bytes]".as_bytes(), b"1234"]);
         assert_eq!(push.lines_cut, 1);
     }
 

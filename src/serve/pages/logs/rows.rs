@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use log_query::{Form, LEVEL, LineFields, Record, is_envelope};
-use model::{Labels, Level};
+use model::{GAP_MARK, Labels, Level, is_gap, without_cut_mark};
 
 use super::marks::{Marked, Marks};
 use crate::api::logs::record_id;
@@ -23,15 +23,6 @@ const PILL_CHARS: usize = 40;
 
 /// A column shows no more of a value, bytes.
 const CELL_BYTES: usize = 256;
-
-/// How collection marks a place where lines are known to be missing.
-const GAP_MARK: &str = "⟦yagura gap⟧ ";
-
-/// How collection ends a line that was longer than it keeps: this, a number, and [`CUT_END`].
-const CUT_MARK: &str = " …[cut, ";
-
-/// See [`CUT_MARK`].
-const CUT_END: &str = " bytes]";
 
 /// In ranges longer than this the day is written too.
 pub(super) const CLOCK_ONLY_MS: i64 = 20 * 3_600_000;
@@ -94,8 +85,12 @@ impl Row {
         let text = String::from_utf8_lossy(&record.text);
         let message = fields.message().unwrap_or(&text);
         let (shown, more) = first_line(message);
-        let is_gap = shown.starts_with(GAP_MARK);
-        let (shown, cut) = without_cut_mark(shown.strip_prefix(GAP_MARK).unwrap_or(shown));
+        let is_gap = is_gap(&record.text);
+        let shown = shown.strip_prefix(GAP_MARK).unwrap_or(shown);
+        let (shown, cut) = match without_cut_mark(shown) {
+            Some((kept, bytes)) => (kept, format!("cut, {} missing", humanize::bytes(bytes))),
+            None => (shown, String::new()),
+        };
         let id = id(record);
         let time = model::time::rfc3339_ns(record.time_ns);
         let (source, colour) = source(&record.labels);
@@ -248,16 +243,6 @@ fn first_line(message: &str) -> (&str, String) {
     (shown.trim_end_matches('\r'), more)
 }
 
-/// A text without the mark that says that it was cut, and what the mark says.
-fn without_cut_mark(text: &str) -> (&str, String) {
-    let parts = || {
-        let (before, mark) = text.rsplit_once(CUT_MARK)?;
-        let bytes = mark.strip_suffix(CUT_END)?.parse::<u64>().ok()?;
-        Some((before, format!("cut, {} missing", humanize::bytes(bytes))))
-    };
-    parts().unwrap_or((text, String::new()))
-}
-
 fn left_out(bytes: usize) -> String {
     match bytes {
         0 => String::new(),
@@ -336,16 +321,6 @@ mod tests {
         let long = "é".repeat(MESSAGE_BYTES);
         assert_eq!(first_line(&long).0.len(), MESSAGE_BYTES);
         assert_eq!(first_line(&long).1, "show 2 KB more");
-    }
-
-    #[test]
-    fn marks_of_collection_are_told_apart_from_the_text() {
-        let check = |text: &str, shown: &str, cut: &str| {
-            assert_eq!(without_cut_mark(text), (shown, cut.to_owned()));
-        };
-        check("abc …[cut, 2048 bytes]", "abc", "cut, 2 KB missing");
-        check("abc …[cut, many bytes]", "abc …[cut, many bytes]", "");
-        check("abc", "abc", "");
     }
 
     #[test]
