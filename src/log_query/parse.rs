@@ -95,7 +95,7 @@ pub(crate) fn parse_with_spans(text: &str) -> Result<Parsed, QueryError> {
     }
     parser.refuse_selector()?;
     parser.skip_space();
-    let filter = if parser.at_end_of_group() && parser.peek() != Some(')') {
+    let filter = if parser.at_end_of_group() {
         Filter::All
     } else {
         parser.alternatives(None)?
@@ -313,11 +313,13 @@ impl<'q> Parser<'q> {
             all.push(filter);
         }
         if all.is_empty() {
-            let suggestion = self.text.replace("()", "");
+            let before = self.text.get(..self.at).unwrap_or_default().trim_end();
+            let open = before.strip_suffix('(').map_or(self.at, str::len);
+            let end = self.at + usize::from(self.peek() == Some(')'));
             return Err(self.error(
-                self.at.saturating_sub(1),
+                open,
                 "there is nothing in these brackets",
-                Some(suggestion),
+                self.replaced(open..end, ""),
             ));
         }
         Ok(simplified(all))
@@ -506,6 +508,11 @@ mod tests {
         check("OR a", 0, "both sides", Some("a"));
         check("a NOT", 2, "after it", Some("a"));
         check("a ()", 2, "nothing in these", Some("a"));
+        check("( ) a", 0, "nothing in these", Some("a"));
+        check("a (", 2, "nothing in these", Some("a"));
+        check(") a", 0, "closes nothing", Some("a"));
+        check(")", 0, "closes nothing", None);
+        check("\"()\" ()", 5, "nothing in these", Some("\"()\""));
         check("error|warn", 5, "or between", Some("error or warn"));
         check("x error|warn", 7, "or between", Some("x (error or warn)"));
         check(
