@@ -538,6 +538,8 @@ mod tests {
         );
         check("level: error", 5, "right after", Some("level:error"));
         check("ns:", 2, "right after", Some("ns:*"));
+        check("(ns:) a", 3, "right after", Some("(ns:*) a"));
+        check("ns: | count", 2, "right after", Some("ns:* | count"));
         check(
             "status:>=abc",
             7,

@@ -166,7 +166,7 @@ impl<'q> Parser<'q> {
                 }
                 let colon = start + name.len();
                 let gap = value.len() - value.trim_start().len();
-                let joined = if value.trim_start().is_empty() {
+                let joined = if ends_term(value.trim_start()) {
                     self.replaced(start..colon + 1, &format!("{name}:*"))
                 } else {
                     self.replaced(colon + 1..colon + 1 + gap, "")
