@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::disk::{modified_ns, read_head};
@@ -29,6 +30,8 @@ const TELLING_HEAD_BYTES: u16 = 64;
 struct Neighbour {
     name: String,
     path: PathBuf,
+    /// Its inode's number when the folder was listed.
+    number: u64,
 }
 
 /// A rotated file.
@@ -106,6 +109,28 @@ impl Siblings {
         siblings
     }
 
+    /// Whether a rotated file of this name is not where it was when the folder was listed: then a
+    /// rotation is going on, and what has become of it was not seen.
+    pub(crate) fn have_moved(&mut self, path: &Path) -> bool {
+        let Some(name) = path.file_name() else {
+            return false;
+        };
+        let name = name.to_string_lossy();
+        self.neighbours(path).iter().any(|neighbour| {
+            let plain = neighbour.name.strip_suffix(".gz");
+            is_rotated_name(plain.unwrap_or(&neighbour.name), &name)
+                && fs::symlink_metadata(&neighbour.path)
+                    .map_or(true, |metadata| metadata.ino() != neighbour.number)
+        })
+    }
+
+    /// Forgets what was in the folder of a path.
+    pub(crate) fn list_anew(&mut self, path: &Path) {
+        if let Some(folder) = path.parent() {
+            self.folders.remove(folder);
+        }
+    }
+
     /// What is in the folder of a path.
     fn neighbours(&mut self, path: &Path) -> &[Neighbour] {
         let Some(folder) = path.parent() else {
@@ -149,6 +174,7 @@ fn list(folder: &Path) -> Vec<Neighbour> {
         .map(|entry| Neighbour {
             name: entry.file_name().to_string_lossy().into_owned(),
             path: entry.path(),
+            number: entry.ino(),
         })
         .collect()
 }
@@ -199,6 +225,25 @@ mod tests {
         let mut names = ["0.log.20260301-110000", "0.log.20260301-100000.gz"];
         names.sort_by_cached_key(|name| rotation_order(Path::new(name)));
         assert_eq!(names[0], "0.log.20260301-100000.gz");
+    }
+
+    #[test]
+    fn a_rotation_since_the_listing_is_noticed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        for name in ["a.log", "a.log.1", "a.log.2.gz", "b.log.1"] {
+            fs::write(path(name), name).expect("written");
+        }
+        let mut siblings = Siblings::default();
+        assert!(!siblings.have_moved(&path("a.log")));
+        fs::remove_file(path("b.log.1")).expect("removed");
+        assert!(!siblings.have_moved(&path("a.log")), "of another name");
+        fs::rename(path("a.log.2.gz"), path("a.log.3.gz")).expect("renamed");
+        assert!(siblings.have_moved(&path("a.log")), "nothing is there");
+        fs::rename(path("a.log.1"), path("a.log.2.gz")).expect("renamed");
+        assert!(siblings.have_moved(&path("a.log")), "another is there");
+        siblings.list_anew(&path("a.log"));
+        assert!(!siblings.have_moved(&path("a.log")));
     }
 
     #[test]

@@ -28,6 +28,9 @@ use crate::streams::Streams;
 /// Names of which is kept in mind until when they were read, after their files are gone.
 const GONE_MAX: usize = 10_000;
 
+/// So often a folder is listed again in which a rotation is going on.
+const LISTINGS_MAX: usize = 50;
+
 /// The part of a file that is looked for.
 struct Part<'a> {
     /// The file's first name.
@@ -352,14 +355,13 @@ impl Files {
         packed
     }
 
-    /// Step 3: rotated files of a name that is new, which nobody has read.
-    pub(super) fn begin_siblings(
+    /// Rotated files of a name that may hold lines which nobody has read, oldest first.
+    fn unread_siblings(
         &mut self,
         path: &Path,
         siblings: &mut Siblings,
         looks: Looks,
-        now: Now,
-    ) {
+    ) -> Vec<Sibling> {
         let mut candidates = siblings.of(path, self.unread_since_ns);
         // Written before the last record that is known of the name: a copy that was read before
         // the truncation. Times that lie in the future must not hide a file.
@@ -372,6 +374,25 @@ impl Files {
                 candidates.extend(packed);
                 self.sort_by_age(&mut candidates);
             }
+        }
+        candidates
+    }
+
+    /// Step 3: rotated files of a name that is new, which nobody has read.
+    pub(super) fn begin_siblings(
+        &mut self,
+        path: &Path,
+        siblings: &mut Siblings,
+        looks: Looks,
+        now: Now,
+    ) {
+        let mut candidates = self.unread_siblings(path, siblings, looks);
+        for _ in 0..LISTINGS_MAX {
+            if !siblings.have_moved(path) {
+                break;
+            }
+            siblings.list_anew(path);
+            candidates = self.unread_siblings(path, siblings, looks);
         }
         if candidates.is_empty() {
             return;
