@@ -2,7 +2,8 @@
 # Builds the fuzz targets and runs each for some time with the stable toolchain.
 #   tests/fuzz/run.sh SECONDS TARGET...
 # Targets: query logql line file rules block block_round_trip. What is found is written to
-# target/fuzz/found/TARGET; running TARGET with such a file shows it again.
+# target/fuzz/found/TARGET; running TARGET with such a file shows it again. Fails while there is
+# something in there: delete what is repaired.
 set -eu
 seconds=${1:?seconds per target}
 shift
@@ -30,10 +31,16 @@ for name in "$@"; do bins="$bins --bin $name"; done
 # shellcheck disable=SC2086
 nice cargo build --release --manifest-path "$here/Cargo.toml" --target "$host" \
     --target-dir "$target" $features $bins
+status=0
 for name in "$@"; do
     mkdir -p "$target/corpus/$name" "$target/found/$name"
     echo "== $name"
     nice "$target/$host/release/$name" "$target/corpus/$name" "$here/seeds/$name" \
         -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
         -artifact_prefix="$target/found/$name/" -print_final_stats=1 2>&1 | tail -n 12
+    if [ -n "$(ls "$target/found/$name")" ]; then
+        echo "$name: see $target/found/$name"
+        status=1
+    fi
 done
+exit "$status"
