@@ -568,7 +568,7 @@ impl Follow {
         self.decoder.position(self.splitter.start())
     }
 
-    fn tell_position_to(&mut self, outlet: &mut Outlet, now_ns: i64) {
+    pub(crate) fn tell_position_to(&mut self, outlet: &mut Outlet, now_ns: i64) {
         let (offset, pending) = self.position();
         if self.told == Some((offset, pending)) && !self.tell {
             return;

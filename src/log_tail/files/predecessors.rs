@@ -421,7 +421,11 @@ impl Files {
                 self.metrics.packed_files.inc();
             }
             let before = self.last_renamed_from(path);
-            let follow = Follow::new(state, self.setting(path));
+            let mut follow = Follow::new(state, self.setting(path));
+            // Told before its turn: the files behind it may be read sooner, and after a restart
+            // their last record would say that this one was read.
+            follow.tell_position();
+            follow.tell_position_to(&mut self.outlet, now.wall_ns);
             self.insert(follow, before, now);
         }
     }
