@@ -86,7 +86,7 @@ pub(crate) struct Cut {
     pub(crate) head: Head,
     /// Where the part begins.
     pub(crate) offset: u64,
-    /// How many bytes of it were known.
+    /// How many bytes of it were known; 0 where only a copy can tell.
     pub(crate) bytes: u64,
     /// Time of the last record before it.
     pub(crate) last_ns: i64,
@@ -533,10 +533,13 @@ impl Follow {
         let unread = self.known_bytes.saturating_sub(self.splitter.next());
         info!(path = %self.path.display(), "log file was truncated or rewritten, reading it from its start");
         around.metrics.truncations.inc();
+        let at_line_end = self.splitter.next() == self.splitter.start();
         // The rest of an unfinished line is gone; what there is of it is kept.
-        if unread == 0 {
+        if unread == 0 && !at_line_end {
             self.give_rest(around)?;
         } else {
+            // Where nothing is known to be unread, lines may still have come since the last look.
+
             // The rest of the line may be in a copy.
             self.give_parts(around)?;
             let offset = self.splitter.start();

@@ -274,7 +274,11 @@ impl Files {
             offset: cut.offset,
             since_ns: 0,
         };
-        if let Some(copy) = self.copy_of(&part) {
+        let copy = self.copy_of(&part);
+        if cut.bytes == 0 && copy.as_ref().is_none_or(|copy| copy.bytes <= cut.offset) {
+            return Ok(());
+        }
+        if let Some(copy) = copy {
             info!(path = %copy.path.display(), "the rest of a truncated log file is read from its copy");
             let mut state = State::at(
                 cut.offset,

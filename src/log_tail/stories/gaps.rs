@@ -62,6 +62,30 @@ fn a_copy_saves_what_the_truncation_cut_off() {
 }
 
 #[test]
+fn a_copy_tells_what_came_between_the_last_look_and_the_truncation() {
+    let mut world = World::new();
+    world.append("a.log", LINE.repeat(3));
+    world.step();
+    world.append("a.log", "never looked at\n");
+    fs::copy(world.path("a.log"), world.path("a.log.1")).expect("copied");
+    world.truncate("a.log");
+    world.append("a.log", "new\n");
+    world.step();
+    world.step();
+    let texts = world.texts();
+    assert_eq!(texts.iter().filter(|t| *t == "never looked at").count(), 1);
+    assert_eq!(texts.len(), 5, "{texts:?}");
+    assert_eq!(gaps(&world), Vec::<String>::new());
+    // A copy of what was read already holds nothing new.
+    fs::copy(world.path("a.log"), world.path("a.log.2")).expect("copied");
+    world.truncate("a.log");
+    world.append("a.log", "last\n");
+    world.step();
+    world.step();
+    assert_eq!(world.texts().len(), 6, "{:?}", world.texts());
+}
+
+#[test]
 fn a_closed_file_that_is_deleted_leaves_a_mark() {
     let mut world = World::with(|config| config.open_files_max = 2);
     world.append("a.log", much());
