@@ -47,7 +47,7 @@ pub use needle::{
     CONTEXT_BYTES, Needle, fold, is_unspaced, is_word_char, letter_ends_at, letter_starts_at,
 };
 pub use number::parse_number;
-pub use parse::{GROUPS_DEEP_MAX, QUERY_CHARS_MAX, REGEX_BYTES_MAX, TERMS_MAX};
+pub use parse::{GROUPS_DEEP_MAX, QUERY_CHARS_MAX, REGEX_BYTES_MAX, TERMS_MAX, compile_regex};
 pub use pattern::{PATTERN_CHARS_MAX, PLACEHOLDER, pattern, pattern_id, pattern_of};
 pub use pipes::{HOLES_MAX, PIPES_MAX, ROWS_MAX, STATS_COLUMNS_MAX};
 pub use plan::{

@@ -114,7 +114,7 @@ pub(crate) fn parse_with_spans(text: &str) -> Result<Parsed, QueryError> {
 }
 
 /// Compiles a regular expression; the error is a reason on one line.
-pub(crate) fn compile_regex(pattern: &str) -> Result<Regex, String> {
+pub fn compile_regex(pattern: &str) -> Result<Regex, String> {
     RegexBuilder::new(pattern)
         .size_limit(REGEX_BYTES_MAX)
         .dfa_size_limit(REGEX_BYTES_MAX)

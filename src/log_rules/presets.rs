@@ -3,14 +3,8 @@
 
 use std::ops::Range;
 
-use regex::bytes::RegexBuilder;
-
 use crate::config::Preset;
 use crate::redact::Finder;
-
-/// A regular expression may take so much memory when compiled; also the bound of its cache while
-/// it runs.
-const REGEX_BYTES_MAX: usize = 1 << 20;
 
 const EMAIL: &[&str] =
     &[r"(?i-u)\b[a-z0-9._%+-]{1,64}@(?:[a-z0-9][a-z0-9-]{0,62}\.){1,8}[a-z]{2,24}\b"];
@@ -71,26 +65,7 @@ pub(crate) fn finders(preset: Preset) -> Vec<Finder> {
 
 /// Compiles a pattern; the error is a reason on one line.
 pub(crate) fn finder(pattern: &str) -> Result<Finder, String> {
-    let regex = RegexBuilder::new(pattern)
-        .multi_line(true)
-        .size_limit(REGEX_BYTES_MAX)
-        .dfa_size_limit(REGEX_BYTES_MAX)
-        .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => format!(
-                "this regular expression needs more than {REGEX_BYTES_MAX} bytes of memory: \
-                 write it with smaller repetitions"
-            ),
-            error => format!(
-                "not a regular expression: {}",
-                error
-                    .to_string()
-                    .lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ")
-            ),
-        })?;
+    let regex = log_query::compile_regex(&format!("(?m){pattern}"))?;
     if regex.is_match(b"") {
         return Err(
             "this regular expression matches also where there is nothing (`x*`): write one that \

@@ -20,6 +20,7 @@ mod store;
 
 mod block;
 mod catalogue;
+mod envelope;
 mod index;
 mod lines;
 mod open;

@@ -15,6 +15,7 @@ use crate::bits::Bits;
 use crate::block::bytes::{Corrupt, Cursor, put_varint, put_zigzag};
 use crate::block::decode::Block;
 use crate::block::fields::ASK;
+use crate::envelope;
 use crate::lines::Lines;
 use crate::metrics::Metrics;
 use crate::search::snapshot::Snapshot;
@@ -24,8 +25,6 @@ pub(crate) const FILE: &str = "patterns";
 
 /// Version of the format; a reader refuses any other.
 const VERSION: u8 = 1;
-const ZSTD_LEVEL: i32 = 3;
-
 /// Patterns that a partition keeps: some ten times as many as the partitions of a busy cluster
 /// have; the file takes 16 bytes for each.
 pub(crate) const PATTERNS_MAX: usize = 16_384;
@@ -123,32 +122,11 @@ impl PatternTable {
             put_varint(&mut raw, seen.lines);
             (last_id, last_ns) = (id, seen.first_ns);
         }
-        let mut out = vec![0u8; 4];
-        out.push(VERSION);
-        put_varint(&mut out, raw.len() as u64);
-        out.extend_from_slice(&zstd::bulk::compress(&raw, ZSTD_LEVEL)?);
-        let checksum = crc32fast::hash(&out[4..]);
-        out[..4].copy_from_slice(&checksum.to_le_bytes());
-        Ok(out)
+        envelope::wrap(VERSION, &raw)
     }
 
     fn read(bytes: &[u8]) -> Result<Self, Corrupt> {
-        let mut cursor = Cursor::new(bytes);
-        let checksum = cursor.take(4)?;
-        let body = bytes.get(4..).unwrap_or_default();
-        if checksum != crc32fast::hash(body).to_le_bytes() {
-            return Err(Corrupt("the checksum does not match"));
-        }
-        if cursor.byte()? != VERSION {
-            return Err(Corrupt("it has an unknown version"));
-        }
-        let raw_len = cursor.size()?;
-        if raw_len > FILE_BYTES_MAX {
-            return Err(Corrupt("it is too large"));
-        }
-        let packed = bytes.get(cursor.position()..).unwrap_or_default();
-        let raw = zstd::bulk::decompress(packed, raw_len)
-            .map_err(|_| Corrupt("it does not decompress"))?;
+        let raw = envelope::unwrap(bytes, VERSION, FILE_BYTES_MAX)?;
         let mut cursor = Cursor::new(&raw);
         let mut table = Self::default();
         let (mut id, mut last_ns) = (0u64, 0i64);

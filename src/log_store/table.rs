@@ -3,12 +3,11 @@
 use model::{Level, StreamId};
 
 use crate::block::bytes::{Corrupt, Cursor, put_varint, put_zigzag};
+use crate::envelope;
 use crate::search::scan::Window;
 
 /// Version of the format; a reader refuses any other.
 const VERSION: u8 = 1;
-const ZSTD_LEVEL: i32 = 3;
-
 /// A table has some hundred blocks of some dozen bytes; one that claims more than this is damaged.
 const TABLE_BYTES_MAX: usize = 256 << 20;
 
@@ -106,33 +105,12 @@ pub(crate) fn write(blocks: &[BlockMeta]) -> std::io::Result<Vec<u8>> {
             last_minute = count.minute;
         }
     }
-    let mut out = vec![0u8; 4];
-    out.push(VERSION);
-    put_varint(&mut out, raw.len() as u64);
-    out.extend_from_slice(&zstd::bulk::compress(&raw, ZSTD_LEVEL)?);
-    let checksum = crc32fast::hash(&out[4..]);
-    out[..4].copy_from_slice(&checksum.to_le_bytes());
-    Ok(out)
+    envelope::wrap(VERSION, &raw)
 }
 
 /// Reads a table.
 pub(crate) fn read(bytes: &[u8]) -> Result<Vec<BlockMeta>, Corrupt> {
-    let mut cursor = Cursor::new(bytes);
-    let checksum = cursor.take(4)?;
-    let body = bytes.get(4..).unwrap_or_default();
-    if checksum != crc32fast::hash(body).to_le_bytes() {
-        return Err(Corrupt("the checksum does not match"));
-    }
-    if cursor.byte()? != VERSION {
-        return Err(Corrupt("the table has an unknown version"));
-    }
-    let raw_len = cursor.size()?;
-    if raw_len > TABLE_BYTES_MAX {
-        return Err(Corrupt("the table is too large"));
-    }
-    let compressed = bytes.get(cursor.position()..).unwrap_or_default();
-    let raw = zstd::bulk::decompress(compressed, raw_len)
-        .map_err(|_| Corrupt("the table does not decompress"))?;
+    let raw = envelope::unwrap(bytes, VERSION, TABLE_BYTES_MAX)?;
     let mut cursor = Cursor::new(&raw);
     let n = cursor.size()?;
     (0..n).map(|_| read_block(&mut cursor)).collect()

@@ -14,6 +14,10 @@
 //! decided in `files`.
 
 mod packed;
+mod telling;
+
+use telling::failure;
+pub(crate) use telling::give_gap;
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -24,7 +28,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use model::{Checkpoint, GapReason, Labels, Level, LogGap, LogSourceState};
+use model::{Checkpoint, Labels, LogSourceState};
 use tracing::info;
 
 use crate::checkpoint::{self, State};
@@ -32,7 +36,6 @@ use crate::content::When;
 use crate::decode::{Decoder, Record};
 use crate::disk::{modified_ns, open_file, read_fully, read_head};
 use crate::files::Now;
-use crate::formats::Output;
 use crate::gz::{self, Packed};
 use crate::identity::{HEAD_BYTES_MAX, Head, Inode};
 use crate::lines::{Line, Splitter};
@@ -431,33 +434,6 @@ impl Follow {
         Ok(())
     }
 
-    /// Hands over a mark that says what is missing behind the last record.
-    pub(crate) fn give_gap(
-        &mut self,
-        gap: &LogGap,
-        around: &mut Surroundings<'_>,
-    ) -> Result<(), Stopped> {
-        self.give_held(around)?;
-        count_gap(gap, &self.status, around);
-        give_gap(
-            gap,
-            self.decoder.default_output(),
-            &mut self.streams,
-            around.outlet,
-        )
-    }
-
-    /// A gap behind the last record.
-    pub(crate) fn gap(&self, bytes: u64, reason: GapReason, now_ns: i64) -> LogGap {
-        LogGap {
-            bytes,
-            from_ns: self.last_ns(),
-            to_ns: now_ns,
-            reason,
-            path: self.path.to_string_lossy().into_owned(),
-        }
-    }
-
     /// Tells the store that the file will not be asked for again.
     pub(crate) fn forget(&self, outlet: &mut Outlet) {
         if self.told.is_some() {
@@ -538,9 +514,8 @@ impl Follow {
         if unread == 0 && !at_line_end {
             self.give_rest(around)?;
         } else {
-            // Where nothing is known to be unread, lines may still have come since the last look.
-
-            // The rest of the line may be in a copy.
+            // The rest of the line may be in a copy; so may lines that came since the last look,
+            // where nothing is known to be unread.
             self.give_parts(around)?;
             let offset = self.splitter.start();
             self.cut = Some(Cut {
@@ -597,69 +572,5 @@ impl Follow {
                 done: self.done,
             })),
         });
-    }
-
-    /// Counts what the turn did, for metrics and people.
-    fn note(&mut self, read: usize, size: u64, metrics: &Metrics) {
-        let tally = self.decoder.take_tally();
-        metrics.bytes.inc_by(read as u64);
-        metrics.lines_malformed.inc_by(tally.malformed);
-        metrics.lines_cut.inc_by(tally.cut_lines);
-        metrics.cut_bytes.inc_by(tally.cut_bytes);
-        metrics.records_split.inc_by(tally.split_records);
-        let nul_bytes = self.splitter.take_nul_bytes();
-        metrics.nul_bytes.inc_by(nul_bytes);
-        let status = &self.status;
-        status.count_lost("cut", 0, tally.cut_bytes);
-        status.count_lost("holes", 0, nul_bytes);
-        status.bytes_read.fetch_add(read as u64, Relaxed);
-        status.lines_read.fetch_add(tally.lines, Relaxed);
-        status.last_line_ns.store(self.decoder.last_ns(), Relaxed);
-        status.set_format(self.decoder.format_name());
-        status.set_state(if !self.at_end && self.place != Place::Named {
-            LogSourceState::Draining
-        } else if self.at_end {
-            LogSourceState::Following
-        } else {
-            LogSourceState::CatchingUp
-        });
-        self.note_size(size);
-    }
-}
-
-/// Hands over a gap's mark in the place of the missing lines.
-pub(crate) fn give_gap(
-    gap: &LogGap,
-    output: Option<Output>,
-    streams: &mut Streams,
-    outlet: &mut Outlet,
-) -> Result<(), Stopped> {
-    let text = gap.to_string();
-    let record = Record {
-        output,
-        time_ns: if gap.from_ns > 0 {
-            gap.from_ns
-        } else {
-            gap.to_ns
-        },
-        level: Level::Warn,
-        text: text.as_bytes(),
-    };
-    streams.give(record, outlet)
-}
-
-fn count_gap(gap: &LogGap, status: &Status, around: &Surroundings<'_>) {
-    status.count_lost(gap.reason.as_str(), 0, gap.bytes);
-    around.metrics.count_gap(gap);
-}
-
-/// What failed and what to do, in a sentence.
-fn failure(error: &io::Error) -> String {
-    if error.kind() == io::ErrorKind::PermissionDenied {
-        "permission denied: run Yagura as root, or let its user read the file (on Debian and \
-         Ubuntu: add it to the group adm); it is tried again every few seconds"
-            .to_owned()
-    } else {
-        format!("cannot read: {error}; it is tried again every few seconds")
     }
 }
