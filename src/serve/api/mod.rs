@@ -1,6 +1,7 @@
 //! The HTTP APIs: Prometheus', the logs', what others send, and the process' own.
 
 pub(crate) mod error;
+mod follower;
 pub(crate) mod logs;
 mod loki;
 mod process;

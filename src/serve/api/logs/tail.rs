@@ -11,7 +11,6 @@
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -20,14 +19,11 @@ use axum::response::Response;
 use log_query::{Record, Subscription};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Asked, RecordJson, TAILS_MAX};
 use crate::api::error::ApiError;
+use crate::api::follower;
 use crate::{Metrics, Services, ask};
-
-/// How often what waits is sent.
-const FLUSH_EVERY: Duration = Duration::from_millis(250);
 
 /// Lines in one message: 500 a second, more than anybody can read.
 const LINES_PER_FLUSH_MAX: usize = 125;
@@ -37,12 +33,6 @@ const LINES_WAITING_MAX: usize = 2_000;
 
 /// Bytes of text that wait for a client.
 const BYTES_WAITING_MAX: usize = 4 << 20;
-
-/// How often a client is asked whether it is there.
-const PING_EVERY: Duration = Duration::from_secs(15);
-
-/// A client that says nothing for so long is gone.
-const SILENCE_MAX: Duration = Duration::from_secs(40);
 
 /// Largest message that a client may send; it has nothing to say but pongs.
 const INCOMING_BYTES_MAX: usize = 4096;
@@ -129,32 +119,7 @@ struct Follower {
 
 impl Follower {
     async fn run(self, mut socket: WebSocket) {
-        let mut flush = tokio::time::interval(FLUSH_EVERY);
-        flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut ping = tokio::time::interval(PING_EVERY);
-        let mut heard = Instant::now();
-        loop {
-            tokio::select! {
-                _ = flush.tick() => {
-                    if let Some(message) = self.message()
-                        && send(&mut socket, message).await.is_err()
-                    {
-                        return;
-                    }
-                }
-                _ = ping.tick() => {
-                    let alive = heard.elapsed() < SILENCE_MAX;
-                    let ping = Message::Ping(axum::body::Bytes::new());
-                    if !alive || send(&mut socket, ping).await.is_err() {
-                        return;
-                    }
-                }
-                message = socket.recv() => match message {
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-                    Some(Ok(_)) => heard = Instant::now(),
-                },
-            }
-        }
+        follower::keep(&mut socket, || self.message()).await;
     }
 
     fn message(&self) -> Option<Message> {
@@ -172,14 +137,6 @@ impl Follower {
         }
         let text = String::from_utf8(out).unwrap_or_default();
         (!text.is_empty()).then(|| Message::Text(text.into()))
-    }
-}
-
-/// Sends within the time after which a client counts as gone.
-async fn send(socket: &mut WebSocket, message: Message) -> Result<(), ()> {
-    match tokio::time::timeout(SILENCE_MAX, socket.send(message)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(()),
     }
 }
 

@@ -22,10 +22,10 @@ use log_query::{Direction, Record, Stop, Subscription};
 use model::Labels;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, MissedTickBehavior};
 
 use super::query::LIMIT_MAX;
 use super::{Asked, Refusal, json};
+use crate::api::follower;
 use crate::api::logs::StopOnDrop;
 use crate::api::prometheus::json::{write_labels, write_list};
 use crate::{Metrics, Services, ask};
@@ -39,9 +39,6 @@ const LIMIT_DEFAULT: usize = 100;
 /// Longest delay, seconds, as in Loki.
 const DELAY_MAX_S: u64 = 5;
 
-/// How often what waits is sent.
-const FLUSH_EVERY: Duration = Duration::from_millis(250);
-
 /// Lines in one message.
 const LINES_PER_FLUSH_MAX: usize = 500;
 
@@ -53,12 +50,6 @@ const BYTES_WAITING_MAX: usize = 4 << 20;
 
 /// Dropped entries that are told one by one in a message; all are counted in Yagura's metrics.
 const DROPPED_TOLD_MAX: usize = 1_000;
-
-/// How often a client is asked whether it is there.
-const PING_EVERY: Duration = Duration::from_secs(15);
-
-/// A client that says nothing for so long is gone.
-const SILENCE_MAX: Duration = Duration::from_secs(40);
 
 /// Largest message that a client may send; it has nothing to say but pongs.
 const INCOMING_BYTES_MAX: usize = 4096;
@@ -227,42 +218,20 @@ struct Follower {
 impl Follower {
     async fn run(mut self, mut socket: WebSocket, earlier: Vec<Entry>) {
         if let Some(message) = message(&earlier, &[])
-            && send(&mut socket, message).await.is_err()
+            && follower::send(&mut socket, message).await.is_err()
         {
             return;
         }
-        let mut flush = tokio::time::interval(FLUSH_EVERY);
-        flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut ping = tokio::time::interval(PING_EVERY);
-        let mut heard = Instant::now();
-        loop {
-            tokio::select! {
-                _ = flush.tick() => {
-                    let (lines, dropped) = self.waiting.take(self.delay);
-                    let fresh: Vec<Entry> = lines
-                        .into_iter()
-                        .filter(|(id, _)| !self.seen.remove(id))
-                        .map(|(_, entry)| entry)
-                        .collect();
-                    if let Some(message) = message(&fresh, &dropped)
-                        && send(&mut socket, message).await.is_err()
-                    {
-                        return;
-                    }
-                }
-                _ = ping.tick() => {
-                    let alive = heard.elapsed() < SILENCE_MAX;
-                    let ping = Message::Ping(axum::body::Bytes::new());
-                    if !alive || send(&mut socket, ping).await.is_err() {
-                        return;
-                    }
-                }
-                message = socket.recv() => match message {
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-                    Some(Ok(_)) => heard = Instant::now(),
-                },
-            }
-        }
+        follower::keep(&mut socket, || {
+            let (lines, dropped) = self.waiting.take(self.delay);
+            let fresh: Vec<Entry> = lines
+                .into_iter()
+                .filter(|(id, _)| !self.seen.remove(id))
+                .map(|(_, entry)| entry)
+                .collect();
+            message(&fresh, &dropped)
+        })
+        .await;
     }
 }
 
@@ -285,14 +254,6 @@ fn message(entries: &[Entry], dropped: &[(Labels, i64)]) -> Option<Message> {
     String::from_utf8(out)
         .ok()
         .map(|text| Message::Text(text.into()))
-}
-
-/// Sends within the time after which a client counts as gone.
-async fn send(socket: &mut WebSocket, message: Message) -> Result<(), ()> {
-    match tokio::time::timeout(SILENCE_MAX, socket.send(message)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(()),
-    }
 }
 
 #[cfg(test)]
