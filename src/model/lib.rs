@@ -7,9 +7,11 @@
 
 pub mod alert;
 pub mod bytes;
+pub mod cardinality;
 pub mod cut;
 pub mod duration;
 pub mod gap;
+pub mod histogram;
 pub mod labels;
 pub mod log;
 pub mod matcher;
@@ -19,14 +21,18 @@ pub mod target;
 pub mod time;
 
 pub use alert::Alert;
+pub use cardinality::{Cardinality, Counted, SeriesAdmin};
 pub use cut::{cut_mark, without_cut_mark};
 pub use gap::{GAP_MARK, GapReason, LogGap, is_gap};
+pub use histogram::{
+    Buckets, CUSTOM_BOUNDS_SCHEMA, Histogram, ResetHint, Span, histogram_nan, is_histogram,
+};
 pub use labels::{Label, Labels, LabelsBuilder, METRIC_NAME};
 pub use log::{Checkpoint, Level, LineRules, LogBatch, LogLine, LogSink, StreamId};
 pub use matcher::{MatchOp, Matcher};
 pub use sample::{
-    MetricKind, MetricMetadata, STALE_NAN_BITS, Sample, SampleSink, Scrape, SlotId, TargetId,
-    is_stale, stale_nan,
+    Exemplar, MetricKind, MetricMetadata, STALE_NAN_BITS, Sample, SampleSink, Scrape, SlotId,
+    TargetId, is_stale, stale_nan,
 };
 pub use series::{Samples, Selection, SeriesCursor, SeriesReader};
 pub use target::{Health, LogCollector, LogLoss, LogSource, LogSourceState, ScrapeTarget};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::StoreError;
+use crate::histogram::Histogram;
 use crate::labels::Labels;
 
 /// One value at one time.
@@ -98,6 +99,17 @@ pub struct Scrape<'a> {
     pub samples: &'a [(SlotId, f64)],
 }
 
+/// An example of what was counted: a trace, as a rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exemplar {
+    /// Its own labels (`trace_id`, …), not its series'.
+    pub labels: Labels,
+    /// The observed value.
+    pub value: f64,
+    /// Milliseconds since 1970-01-01 UTC.
+    pub timestamp_ms: i64,
+}
+
 /// Where samples go: the metric store's writing side.
 ///
 /// All calls are synchronous and short (they touch memory and append to a journal). When
@@ -120,6 +132,28 @@ pub trait SampleSink: Send + Sync {
     /// # Errors
     /// `NoSpace` or `Io` when nothing could be journalled; nothing was stored then.
     fn append(&self, scrape: Scrape<'_>) -> Result<usize, StoreError>;
+
+    /// Stores native histograms that share one timestamp, in milliseconds since 1970-01-01 UTC;
+    /// otherwise as [`SampleSink::append`]. Their series end by a stale marker among the floats.
+    ///
+    /// # Errors
+    /// As `append`; `Refused` where the sink keeps no native histograms.
+    fn append_histograms(
+        &self,
+        target: TargetId,
+        timestamp_ms: i64,
+        samples: &[(SlotId, Arc<Histogram>)],
+    ) -> Result<usize, StoreError> {
+        let _ = (target, timestamp_ms, samples);
+        Err(StoreError::Refused(
+            "native histograms are not kept here".to_owned(),
+        ))
+    }
+
+    /// Remembers an exemplar of a series; the oldest are forgotten when there are too many.
+    fn append_exemplar(&self, target: TargetId, slot: SlotId, exemplar: Exemplar) {
+        let _ = (target, slot, exemplar);
+    }
 
     /// Says that a target is gone: its slots may be forgotten. Its samples stay.
     fn close_target(&self, target: TargetId);

@@ -1,11 +1,13 @@
 //! Series on their way out of the store: the seam between PromQL and whatever keeps the samples.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::StoreError;
+use crate::histogram::{Histogram, histogram_nan};
 use crate::labels::Labels;
 use crate::matcher::Matcher;
-use crate::sample::MetricMetadata;
+use crate::sample::{Exemplar, MetricMetadata};
 
 /// Which samples are wanted: series that satisfy all matchers, samples with
 /// `start_ms < timestamp <= end_ms` (left-open, as Prometheus 3's ranges are).
@@ -28,8 +30,12 @@ pub struct Selection {
 pub struct Samples {
     /// Milliseconds since 1970-01-01 UTC.
     pub timestamps_ms: Vec<i64>,
-    /// Values, stale markers included.
+    /// Values, stale markers included. Where a sample is a native histogram,
+    /// [`crate::histogram_nan`] holds its place.
     pub values: Vec<f64>,
+    /// The native histograms: their places in the columns, ascending, and the values. Empty for
+    /// nearly all series.
+    pub histograms: Vec<(usize, Arc<Histogram>)>,
 }
 
 impl Samples {
@@ -37,12 +43,19 @@ impl Samples {
     pub fn clear(&mut self) {
         self.timestamps_ms.clear();
         self.values.clear();
+        self.histograms.clear();
     }
 
     /// Adds one sample at the end.
     pub fn push(&mut self, timestamp_ms: i64, value: f64) {
         self.timestamps_ms.push(timestamp_ms);
         self.values.push(value);
+    }
+
+    /// Adds one native histogram at the end.
+    pub fn push_histogram(&mut self, timestamp_ms: i64, histogram: Arc<Histogram>) {
+        self.histograms.push((self.values.len(), histogram));
+        self.push(timestamp_ms, histogram_nan());
     }
 
     /// How many samples there are.
@@ -97,6 +110,18 @@ pub trait SeriesReader: Send + Sync {
         start_ms: i64,
         end_ms: i64,
     ) -> Result<Vec<String>, StoreError>;
+
+    /// Exemplars of the series that satisfy one of the selectors, with
+    /// `start_ms <= timestamp <= end_ms`: sorted by labels, then time.
+    fn exemplars(
+        &self,
+        selectors: &[Vec<Matcher>],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, StoreError> {
+        let _ = (selectors, start_ms, end_ms);
+        Ok(Vec::new())
+    }
 
     /// What is known of each metric family, by its name.
     fn metadata(&self) -> BTreeMap<String, MetricMetadata>;

@@ -72,7 +72,13 @@ impl SeriesReader for MemoryReader {
             .map(|(labels, range, samples)| {
                 let samples = Samples {
                     timestamps_ms: samples.timestamps_ms[range.clone()].to_vec(),
-                    values: samples.values[range].to_vec(),
+                    values: samples.values[range.clone()].to_vec(),
+                    histograms: samples
+                        .histograms
+                        .iter()
+                        .filter(|(index, _)| range.contains(index))
+                        .map(|(index, histogram)| (index - range.start, histogram.clone()))
+                        .collect(),
                 };
                 (labels.clone(), samples)
             })

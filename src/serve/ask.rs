@@ -152,6 +152,7 @@ mod tests {
         let samples = Samples {
             timestamps_ms: vec![steps.start_ms + 15_000, steps.end_ms() + 15_000],
             values: vec![4.0, 5.0],
+            ..Samples::default()
         };
         let column = steps.column(&samples);
         assert_eq!((column.len(), column[1]), (steps.count, 4.0));

@@ -399,6 +399,7 @@ mod tests {
             samples: Samples {
                 timestamps_ms: (0..values.len() as i64).map(|i| i * 1000).collect(),
                 values: values.to_vec(),
+                ..Samples::default()
             },
         }
     }

@@ -337,6 +337,7 @@ mod tests {
                 samples: Samples {
                     timestamps_ms: vec![1_000, 2_000],
                     values: vec![1.0, 2.5],
+                    ..Samples::default()
                 },
             }]),
             r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1,"1"],[2,"2.5"]]}]}"#,
