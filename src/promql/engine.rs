@@ -11,7 +11,7 @@ use crate::grid::Grid;
 use crate::notes::Notes;
 use crate::query::{Meter, Query};
 use crate::stack::with_room_for;
-use crate::syntax::{self, Expr, Node, ValueKind};
+use crate::syntax::{self, Asked, Expr, Node, ValueKind};
 use crate::value::{Answer, ErrorKind, Point, QueryError, RangeSeries, Value};
 
 /// Times beyond this are refused: some 30,000 years, so that adding durations cannot overflow.
@@ -99,7 +99,7 @@ impl Engine {
         check_time(time_ms)?;
         let grid = Grid::instant(time_ms);
         with_room_for(text, || {
-            let expr = syntax::parse(text)?;
+            let expr = syntax::parse(text)?.settled(Asked::default())?;
             let query = self.query(reader, text, grid, false, context);
             let value = match expr.kind() {
                 ValueKind::Text => Value::String {
@@ -158,7 +158,11 @@ impl Engine {
             )));
         }
         with_room_for(text, || {
-            let expr = syntax::parse(text)?;
+            let asked = Asked {
+                step_ms,
+                range_ms: end_ms - start_ms,
+            };
+            let expr = syntax::parse(text)?.settled(asked)?;
             let query = self.query(reader, text, grid, true, context);
             let mut series = match expr.kind() {
                 ValueKind::Text | ValueKind::Matrix => {

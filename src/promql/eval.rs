@@ -10,7 +10,7 @@ use crate::functions::{self, Args, Behaviour, range::RangeFunction};
 use crate::grid::Grid;
 use crate::leaf::{ColumnBuilder, Fold, Leaf, RangeCall, Source};
 use crate::query::{Lease, Query, execution, from_store};
-use crate::syntax::{Binary, Expr, Node, Subquery, ValueKind};
+use crate::syntax::{Binary, Expr, Extent, Node, Selector, Subquery, ValueKind};
 use crate::value::QueryError;
 
 /// Series with their samples, and the memory that they are charged with.
@@ -97,7 +97,10 @@ impl Query<'_> {
     /// by series.
     fn leaf<'e>(&self, expr: &'e Expr, grid: &Grid) -> Result<Option<Leaf<'e>>, QueryError> {
         let (map, inner) = match &expr.node {
-            Node::Selector(selector) => return Ok(Some(Leaf::new(selector, Source::Value))),
+            Node::Selector(selector) => {
+                refuse_extent(selector, expr.place)?;
+                return Ok(Some(Leaf::new(selector, Source::Value)));
+            }
             Node::Negate(inner) => (negation(), &**inner),
             Node::Binary(node) if (node.lhs.kind(), node.rhs.kind()) != BOTH_VECTORS => {
                 let side = vector_side(node);
@@ -117,6 +120,7 @@ impl Query<'_> {
                         let Node::Range(selector, _) = &arg.node else {
                             return Ok(None);
                         };
+                        refuse_extent(selector, arg.place)?;
                         return Ok(Some(Leaf::new(selector, Source::Window(call))));
                     }
                     Behaviour::Map(make) => {
@@ -155,6 +159,7 @@ impl Query<'_> {
         node: &'e Binary,
         grid: &Grid,
     ) -> Result<(Map, &'e Expr), QueryError> {
+        binary::refuse_trimming(node.op, node.lhs.place)?;
         let scalar_first = node.lhs.kind() == ValueKind::Scalar;
         let (scalar, vector) = if scalar_first {
             (&node.lhs, &node.rhs)
@@ -180,7 +185,7 @@ impl Query<'_> {
             .find(|arg| arg.kind() == ValueKind::Matrix)
             .ok_or_else(|| unexpected(args.expr, ValueKind::Matrix))?;
         let range_ms = match &matrix.node {
-            Node::Range(_, range_ms) => *range_ms,
+            Node::Range(_, range) => range.ms,
             _ => return Ok(None),
         };
         let call = self.range_call_over(function, args, range_ms, matrix.place, grid)?;
@@ -229,7 +234,7 @@ impl Query<'_> {
             })
             .ok_or_else(|| unexpected(args.expr, ValueKind::Matrix))?;
         let (subquery, place) = subquery;
-        let call = self.range_call_over(function, args, subquery.range_ms, place, grid)?;
+        let call = self.range_call_over(function, args, subquery.range.ms, place, grid)?;
         let refs = self.subquery_refs(subquery, grid);
         let (series, _lease) = self.subquery(subquery, grid)?;
         let mut lease = self.hold(0, 0)?;
@@ -267,19 +272,20 @@ impl Query<'_> {
 
     fn subquery_refs(&self, subquery: &Subquery, grid: &Grid) -> Grid {
         let at_ms = subquery.at.map(|at| self.time_of(at));
-        grid.shifted(at_ms, subquery.offset_ms)
+        grid.shifted(at_ms, subquery.offset.ms)
     }
 
     /// The series of a subquery over all that the steps of a grid will look at.
     fn subquery(&self, subquery: &Subquery, grid: &Grid) -> Result<Matrix, QueryError> {
         let refs = self.subquery_refs(subquery, grid);
         let step_ms = subquery
-            .step_ms
-            .unwrap_or(self.options.subquery_step_ms)
+            .step
+            .as_ref()
+            .map_or(self.options.subquery_step_ms, |step| step.ms)
             .max(1);
         // Steps lie on multiples of the step, whatever the query's start; the first one lies
         // after the exclusive start of the first range.
-        let begin_ms = refs.start_ms.saturating_sub(subquery.range_ms);
+        let begin_ms = refs.start_ms.saturating_sub(subquery.range.ms);
         let first_ms = (begin_ms.div_euclid(step_ms) + 1) * step_ms;
         if first_ms > refs.end_ms() {
             return Ok((Vec::new(), self.hold(0, 0)?));
@@ -319,11 +325,12 @@ impl Query<'_> {
                 }
                 Ok((series, lease))
             }
-            Node::Range(selector, range_ms) => {
+            Node::Range(selector, range) => {
+                refuse_extent(selector, expr.place)?;
                 let refs = self.look_at(selector, grid);
                 let selection = model::Selection {
                     matchers: selector.matchers.clone(),
-                    start_ms: refs.start_ms.saturating_sub(*range_ms),
+                    start_ms: refs.start_ms.saturating_sub(range.ms),
                     end_ms: refs.end_ms(),
                     series_max: self.options.series_max,
                     cursors_max: 1,
@@ -409,6 +416,15 @@ pub(crate) fn text(expr: &Expr) -> Result<&str, QueryError> {
     match &expr.node {
         Node::Text(text) => Ok(text),
         _ => Err(unexpected(expr, ValueKind::Text)),
+    }
+}
+
+/// Refuses what cannot be computed yet.
+fn refuse_extent(selector: &Selector, place: Option<usize>) -> Result<(), QueryError> {
+    match selector.extent {
+        Extent::Plain => Ok(()),
+        Extent::Anchored => Err(execution("anchored is not supported yet", place)),
+        Extent::Smoothed => Err(execution("smoothed is not supported yet", place)),
     }
 }
 

@@ -178,7 +178,7 @@ impl Fold for Collect {
 impl Query<'_> {
     /// The times at which a selector looks for the steps of a grid.
     pub(crate) fn look_at(&self, selector: &Selector, grid: &Grid) -> Grid {
-        grid.shifted(selector.at.map(|at| self.time_of(at)), selector.offset_ms)
+        grid.shifted(selector.at.map(|at| self.time_of(at)), selector.offset.ms)
     }
 
     /// The time that an `@` means.

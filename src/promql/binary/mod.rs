@@ -8,7 +8,7 @@ mod sets;
 
 use crate::column::{ABSENT, Map, Scalar, Vector};
 use crate::grid::Grid;
-use crate::query::Query;
+use crate::query::{Query, execution};
 use crate::syntax::Binary;
 use crate::value::QueryError;
 
@@ -31,10 +31,14 @@ pub(crate) enum BinaryOp {
     And,
     Or,
     Unless,
+    /// Histograms without what lies above a value: `</`
+    TrimUpper,
+    /// Histograms without what lies below a value: `>/`
+    TrimLower,
 }
 
 /// All operators as they are written.
-const NAMES: [(&str, BinaryOp); 16] = [
+const NAMES: [(&str, BinaryOp); 18] = [
     ("+", BinaryOp::Add),
     ("-", BinaryOp::Sub),
     ("*", BinaryOp::Mul),
@@ -51,6 +55,8 @@ const NAMES: [(&str, BinaryOp); 16] = [
     ("and", BinaryOp::And),
     ("or", BinaryOp::Or),
     ("unless", BinaryOp::Unless),
+    ("</", BinaryOp::TrimUpper),
+    (">/", BinaryOp::TrimLower),
 ];
 
 impl BinaryOp {
@@ -144,6 +150,16 @@ pub(crate) fn with_scalar(
     })
 }
 
+/// Refuses what cannot be computed yet.
+pub(crate) fn refuse_trimming(op: BinaryOp, place: Option<usize>) -> Result<(), QueryError> {
+    match op {
+        BinaryOp::TrimUpper | BinaryOp::TrimLower => {
+            Err(execution("trimming histograms is not supported yet", place))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// An operator between two vectors.
 pub(crate) fn evaluate(
     query: &Query<'_>,
@@ -151,6 +167,13 @@ pub(crate) fn evaluate(
     place: Option<usize>,
     grid: &Grid,
 ) -> Result<Vector, QueryError> {
+    refuse_trimming(node.op, place)?;
+    if node.matching.fill_left.is_some() || node.matching.fill_right.is_some() {
+        return Err(execution(
+            "fill, fill_left and fill_right are not supported yet",
+            place,
+        ));
+    }
     let lhs = query.vector(&node.lhs, grid)?;
     let rhs = query.vector(&node.rhs, grid)?;
     match node.op {

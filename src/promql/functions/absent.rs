@@ -35,6 +35,7 @@ pub(super) fn absent_over_time(
     let present = Expr {
         node: Node::Call(last, args.args.to_vec()),
         place: args.expr.place,
+        end: args.expr.end,
     };
     absence(query, &present, args.expr_of(0)?, grid)
 }

@@ -1,23 +1,21 @@
 //! From promql-parser's tree to ours: the only file that knows its types.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{self, SystemTime};
 
 use model::{METRIC_NAME, MatchOp, Matcher};
 use promql_parser::label;
 use promql_parser::parser as ast;
 
+use super::duration::{DURATION_MS_MAX, Duration};
 use super::expr::{
-    Aggregate, At, Binary, Expr, Group, Matching, Node, Selector, Subquery, ValueKind,
+    Aggregate, At, Binary, Expr, Extent, Group, Matching, Node, Selector, Subquery, ValueKind,
 };
 use super::places::{Place, PlaceKind};
 use crate::aggregations::AggregateOp;
 use crate::binary::BinaryOp;
 use crate::functions;
 use crate::value::{ErrorKind, QueryError};
-
-/// Longest duration: some 300 years, so that adding a few to a time cannot overflow.
-const DURATION_MS_MAX: i64 = 10_000_000_000_000;
 
 /// Converts a tree and gives its nodes their places.
 pub(super) fn convert(tree: &ast::Expr, places: &[Place]) -> Result<Expr, QueryError> {
@@ -36,7 +34,11 @@ pub(super) fn convert(tree: &ast::Expr, places: &[Place]) -> Result<Expr, QueryE
 fn forget_places(expr: &mut Expr) {
     expr.place = None;
     match &mut expr.node {
-        Node::Number(_) | Node::Text(_) | Node::Selector(_) | Node::Range(..) => {}
+        Node::Number(_)
+        | Node::Seconds(_)
+        | Node::Text(_)
+        | Node::Selector(_)
+        | Node::Range(..) => {}
         Node::Subquery(subquery) => forget_places(&mut subquery.expr),
         Node::Call(_, args) => args.iter_mut().for_each(forget_places),
         Node::Aggregate(aggregate) => {
@@ -47,7 +49,7 @@ fn forget_places(expr: &mut Expr) {
             forget_places(&mut binary.lhs);
             forget_places(&mut binary.rhs);
         }
-        Node::Negate(expr) => forget_places(expr),
+        Node::Negate(expr) | Node::Plus(expr) | Node::Paren(expr) => forget_places(expr),
     }
 }
 
@@ -79,17 +81,17 @@ impl Converter<'_> {
             }
             ast::Expr::MatrixSelector(tree) => {
                 let place = self.place(PlaceKind::Name);
-                let range_ms = positive(tree.range, "a range", place)?;
-                (Node::Range(selector(&tree.vs, place)?, range_ms), place)
+                let range = Duration::of_ms(positive(tree.range, "a range", place)?);
+                (Node::Range(selector(&tree.vs, place)?, range), place)
             }
             ast::Expr::Subquery(tree) => {
                 let expr = self.expr(&tree.expr)?;
                 let place = expr.place;
                 let step = tree.step.map(|step| positive(step, "a step", place));
                 let subquery = Subquery {
-                    range_ms: positive(tree.range, "a range", place)?,
-                    step_ms: step.transpose()?,
-                    offset_ms: offset(tree.offset.as_ref(), place)?,
+                    range: Duration::of_ms(positive(tree.range, "a range", place)?),
+                    step: step.transpose()?.map(Duration::of_ms),
+                    offset: Duration::of_ms(offset(tree.offset.as_ref(), place)?),
                     at: tree.at.as_ref().map(at).transpose()?,
                     expr,
                 };
@@ -107,7 +109,11 @@ impl Converter<'_> {
                 return Err(bad("this kind of expression is not supported", None));
             }
         };
-        Ok(Expr { node, place })
+        Ok(Expr {
+            node,
+            place,
+            end: None,
+        })
     }
 
     fn call(&mut self, tree: &ast::Call) -> Result<(Node, Option<usize>), QueryError> {
@@ -189,7 +195,7 @@ impl Converter<'_> {
             .ok_or_else(|| bad(format!("the operator {name} is not supported"), place))?;
         let matching = match &tree.modifier {
             None => Matching::default(),
-            Some(modifier) => matching(modifier, place)?,
+            Some(modifier) => matching(modifier),
         };
         let binary = Binary {
             op,
@@ -201,13 +207,7 @@ impl Converter<'_> {
     }
 }
 
-fn matching(modifier: &ast::BinModifier, place: Option<usize>) -> Result<Matching, QueryError> {
-    if modifier.fill_values.lhs.is_some() || modifier.fill_values.rhs.is_some() {
-        return Err(bad(
-            "fill, fill_left and fill_right are not supported yet",
-            place,
-        ));
-    }
+fn matching(modifier: &ast::BinModifier) -> Matching {
     let (on, labels) = match &modifier.matching {
         None => (false, Vec::new()),
         Some(ast::LabelModifier::Include(labels)) => (true, sorted(labels)),
@@ -220,13 +220,15 @@ fn matching(modifier: &ast::BinModifier, place: Option<usize>) -> Result<Matchin
         ast::VectorMatchCardinality::ManyToOne(labels) => (Group::ManyToOne, sorted(labels)),
         ast::VectorMatchCardinality::OneToMany(labels) => (Group::OneToMany, sorted(labels)),
     };
-    Ok(Matching {
+    Matching {
         on,
         labels,
         group,
         include,
         returns_bool: modifier.return_bool,
-    })
+        fill_left: modifier.fill_values.lhs,
+        fill_right: modifier.fill_values.rhs,
+    }
 }
 
 fn selector(tree: &ast::VectorSelector, place: Option<usize>) -> Result<Selector, QueryError> {
@@ -253,8 +255,10 @@ fn selector(tree: &ast::VectorSelector, place: Option<usize>) -> Result<Selector
     }
     Ok(Selector {
         matchers,
-        offset_ms: offset(tree.offset.as_ref(), place)?,
+        is_named: tree.name.is_some(),
+        offset: Duration::of_ms(offset(tree.offset.as_ref(), place)?),
         at: tree.at.as_ref().map(at).transpose()?,
+        extent: Extent::Plain,
     })
 }
 
@@ -265,14 +269,14 @@ fn sorted(labels: &label::Labels) -> Vec<Arc<str>> {
     labels
 }
 
-fn milliseconds(duration: Duration, place: Option<usize>) -> Result<i64, QueryError> {
+fn milliseconds(duration: time::Duration, place: Option<usize>) -> Result<i64, QueryError> {
     i64::try_from(duration.as_millis())
         .ok()
         .filter(|ms| *ms <= DURATION_MS_MAX)
         .ok_or_else(|| bad("a duration of more than 300 years", place))
 }
 
-fn positive(duration: Duration, what: &str, place: Option<usize>) -> Result<i64, QueryError> {
+fn positive(duration: time::Duration, what: &str, place: Option<usize>) -> Result<i64, QueryError> {
     match milliseconds(duration, place)? {
         0 => Err(bad(format!("{what} must be at least 1ms"), place)),
         ms => Ok(ms),

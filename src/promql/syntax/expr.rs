@@ -1,4 +1,5 @@
-//! The checked expression: what the evaluator walks over, whatever parser it came from.
+//! The checked expression: as it is written, and ([`Expr::settled`]) as the evaluator walks over
+//! it.
 
 use std::sync::Arc;
 
@@ -7,6 +8,9 @@ use model::{METRIC_NAME, MatchOp, Matcher};
 use crate::aggregations::AggregateOp;
 use crate::binary::BinaryOp;
 use crate::functions::Function;
+use crate::value::QueryError;
+
+use super::duration::{Asked, Duration};
 
 /// A parsed and checked expression.
 #[derive(Debug, Clone)]
@@ -14,21 +18,30 @@ pub struct Expr {
     pub(crate) node: Node,
     /// Where it begins, in characters from the start of the text.
     pub(crate) place: Option<usize>,
+    /// Where it ends: the place after its last character.
+    pub(crate) end: Option<usize>,
 }
 
-/// What an expression is.
+/// What an expression is. Those that are marked so, a settled expression does not have.
 #[derive(Debug, Clone)]
+#[expect(dead_code, reason = "the parser that keeps brackets lands next")]
 pub(crate) enum Node {
     Number(f64),
+    /// A number of seconds that is written as a duration (unsettled).
+    Seconds(f64),
     Text(String),
     Selector(Selector),
-    /// A selector with a range in milliseconds.
-    Range(Selector, i64),
+    /// A selector with a range.
+    Range(Selector, Duration),
     Subquery(Box<Subquery>),
     Call(&'static Function, Vec<Expr>),
     Aggregate(Box<Aggregate>),
     Binary(Box<Binary>),
     Negate(Box<Expr>),
+    /// A sign that changes nothing (unsettled).
+    Plus(Box<Expr>),
+    /// Something in brackets (unsettled).
+    Paren(Box<Expr>),
 }
 
 /// What kind of value an expression has.
@@ -47,12 +60,29 @@ pub enum ValueKind {
 /// Which series an expression reads, and from when.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selector {
-    /// Conditions, all of which must hold; the metric's name is one of them.
+    /// Conditions, all of which must hold; the metric's name is one of them, and the first where
+    /// it stands before the braces.
     pub matchers: Vec<Matcher>,
-    /// Looked at so many milliseconds earlier (later where negative).
-    pub offset_ms: i64,
+    /// Whether the metric's name stands before the braces.
+    pub(crate) is_named: bool,
+    /// Looked at so much earlier (later where negative).
+    pub offset: Duration,
     /// The fixed time of an `@`, where there is one.
     pub at: Option<At>,
+    /// What counts as the samples of a range.
+    pub extent: Extent,
+}
+
+/// What counts as the samples of a range (experimental in Prometheus 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Extent {
+    /// Those after its start, up to its end.
+    #[default]
+    Plain,
+    /// `anchored`: also the last one before its start.
+    Anchored,
+    /// `smoothed`: values at its start and end are interpolated from the samples around them.
+    Smoothed,
 }
 
 /// The time of an `@`.
@@ -70,9 +100,9 @@ pub enum At {
 #[derive(Debug, Clone)]
 pub(crate) struct Subquery {
     pub(crate) expr: Expr,
-    pub(crate) range_ms: i64,
-    pub(crate) step_ms: Option<i64>,
-    pub(crate) offset_ms: i64,
+    pub(crate) range: Duration,
+    pub(crate) step: Option<Duration>,
+    pub(crate) offset: Duration,
     pub(crate) at: Option<At>,
 }
 
@@ -109,6 +139,11 @@ pub(crate) struct Matching {
     pub(crate) include: Vec<Arc<str>>,
     /// Whether a comparison gives 0 or 1 instead of filtering.
     pub(crate) returns_bool: bool,
+    /// What stands for a missing series of the left side: `fill`, `fill_left` (experimental in
+    /// Prometheus 3).
+    pub(crate) fill_left: Option<f64>,
+    /// What stands for a missing series of the right side: `fill`, `fill_right`.
+    pub(crate) fill_right: Option<f64>,
 }
 
 /// Which side may have several series for one of the other.
@@ -126,12 +161,12 @@ impl Expr {
     /// What kind of value it has.
     pub fn kind(&self) -> ValueKind {
         match &self.node {
-            Node::Number(_) => ValueKind::Scalar,
+            Node::Number(_) | Node::Seconds(_) => ValueKind::Scalar,
             Node::Text(_) => ValueKind::Text,
             Node::Range(..) | Node::Subquery(_) => ValueKind::Matrix,
             Node::Selector(_) | Node::Aggregate(_) => ValueKind::Vector,
             Node::Call(function, _) => function.returns(),
-            Node::Negate(expr) => expr.kind(),
+            Node::Negate(expr) | Node::Plus(expr) | Node::Paren(expr) => expr.kind(),
             Node::Binary(binary) => match (binary.lhs.kind(), binary.rhs.kind()) {
                 (ValueKind::Scalar, ValueKind::Scalar) => ValueKind::Scalar,
                 _ => ValueKind::Vector,
@@ -142,7 +177,11 @@ impl Expr {
     /// The parts of which it is made.
     pub(crate) fn children(&self) -> Vec<&Expr> {
         match &self.node {
-            Node::Number(_) | Node::Text(_) | Node::Selector(_) | Node::Range(..) => Vec::new(),
+            Node::Number(_)
+            | Node::Seconds(_)
+            | Node::Text(_)
+            | Node::Selector(_)
+            | Node::Range(..) => Vec::new(),
             Node::Subquery(subquery) => vec![&subquery.expr],
             Node::Call(_, args) => args.iter().collect(),
             Node::Aggregate(aggregate) => aggregate
@@ -151,8 +190,56 @@ impl Expr {
                 .chain(std::iter::once(&aggregate.expr))
                 .collect(),
             Node::Binary(binary) => vec![&binary.lhs, &binary.rhs],
-            Node::Negate(expr) => vec![expr],
+            Node::Negate(expr) | Node::Plus(expr) | Node::Paren(expr) => vec![expr],
         }
+    }
+
+    /// The expression as the evaluator wants it: without brackets and signs that change nothing,
+    /// and with every duration as a number.
+    ///
+    /// # Errors
+    /// `BadData` where a formula of durations gives none.
+    pub(crate) fn settled(mut self, asked: Asked) -> Result<Self, QueryError> {
+        self.settle(asked)?;
+        Ok(self)
+    }
+
+    fn settle(&mut self, asked: Asked) -> Result<(), QueryError> {
+        match &mut self.node {
+            Node::Number(_) | Node::Text(_) => {}
+            Node::Seconds(seconds) => self.node = Node::Number(*seconds),
+            Node::Selector(selector) => selector.offset.settle(asked, true)?,
+            Node::Range(selector, range) => {
+                selector.offset.settle(asked, true)?;
+                range.settle(asked, false)?;
+            }
+            Node::Subquery(subquery) => {
+                subquery.range.settle(asked, false)?;
+                if let Some(step) = &mut subquery.step {
+                    step.settle(asked, false)?;
+                }
+                subquery.offset.settle(asked, true)?;
+                subquery.expr.settle(asked)?;
+            }
+            Node::Call(_, args) => args.iter_mut().try_for_each(|arg| arg.settle(asked))?,
+            Node::Aggregate(aggregate) => {
+                if let Some(param) = &mut aggregate.param {
+                    param.settle(asked)?;
+                }
+                aggregate.expr.settle(asked)?;
+            }
+            Node::Binary(binary) => {
+                binary.lhs.settle(asked)?;
+                binary.rhs.settle(asked)?;
+            }
+            Node::Negate(inner) => inner.settle(asked)?,
+            Node::Plus(inner) | Node::Paren(inner) => {
+                inner.settle(asked)?;
+                let inner = std::mem::replace(&mut inner.node, Node::Number(0.0));
+                self.node = inner;
+            }
+        }
+        Ok(())
     }
 
     /// All selectors in it, from left to right.

@@ -6,6 +6,7 @@
 //! 4. Where the parser refuses, `explain` says where and why.
 
 mod convert;
+mod duration;
 mod explain;
 mod expr;
 mod places;
@@ -15,8 +16,10 @@ use std::panic::catch_unwind;
 
 use model::{MatchOp, Matcher};
 
+pub(crate) use duration::Asked;
+pub use duration::Duration;
 pub(crate) use expr::{Aggregate, Binary, Group, Matching, Node, Subquery};
-pub use expr::{At, Expr, Selector, ValueKind};
+pub use expr::{At, Expr, Extent, Selector, ValueKind};
 
 use crate::stack::with_room_for;
 use crate::value::{ErrorKind, QueryError};
@@ -59,7 +62,7 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, QueryError> {
             position: None,
         });
     };
-    if selector.offset_ms != 0 || selector.at.is_some() {
+    if selector.offset != Duration::default() || selector.at.is_some() {
         return Err(QueryError {
             kind: ErrorKind::BadData,
             message: format!("a series selector takes no offset and no @: {text:?}"),
