@@ -35,7 +35,6 @@ mod room;
 mod senders;
 mod text;
 mod times;
-mod wire;
 
 pub use limits::Limits;
 pub use metrics::Metrics;

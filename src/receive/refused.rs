@@ -35,3 +35,9 @@ impl Refused {
         }
     }
 }
+
+impl From<wire::Malformed> for Refused {
+    fn from(why: wire::Malformed) -> Self {
+        Self::Bad(why.to_string())
+    }
+}

@@ -11,8 +11,8 @@
 use std::borrow::Cow;
 
 use super::{add, labels, open};
-use crate::wire::Message;
 use crate::{Push, Refused};
+use wire::Message;
 
 /// Metadata of one line beyond this is refused: fields are for a few facts.
 const METADATA_MAX: usize = 256;

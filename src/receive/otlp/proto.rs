@@ -19,8 +19,8 @@ use std::fmt::Write;
 
 use super::record::{Record, Resource};
 use super::value::{DEPTH_MAX, Pair, Value};
-use crate::wire::{self, Message};
 use crate::{Push, Refused};
+use wire::Message;
 
 pub(super) fn decode(push: &mut Push, body: &[u8]) -> Result<(), Refused> {
     for resource_logs in all(body, 1) {
