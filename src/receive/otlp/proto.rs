@@ -64,7 +64,7 @@ fn all(bytes: &[u8], wanted: u64) -> impl Iterator<Item = Result<&[u8], Refused>
                 Ok(None) => return None,
                 Err(why) => {
                     has_failed = true;
-                    return Some(Err(why));
+                    return Some(Err(why.into()));
                 }
             }
         }
