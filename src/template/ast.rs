@@ -7,13 +7,38 @@ use std::sync::Arc;
 /// A template with its named parts.
 #[derive(Debug)]
 pub(crate) struct Parsed {
-    pub(crate) name: String,
-    pub(crate) source: Arc<str>,
-    pub(crate) root: Vec<Node>,
-    /// What `define` and `block` defined.
-    pub(crate) defined: HashMap<Arc<str>, Vec<Node>>,
+    pub(crate) root: Body,
+    /// What `define` and `block` defined, here and in the files that it was parsed with.
+    pub(crate) defined: Defined,
     /// Names of the variables that exist from the start.
     pub(crate) variables: Vec<Arc<str>>,
+}
+
+/// Named templates.
+pub(crate) type Defined = HashMap<Arc<str>, Arc<Body>>;
+
+/// A text of templates, as written.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// What messages call it.
+    pub(crate) name: String,
+    pub(crate) text: Arc<str>,
+}
+
+/// Nodes and where they were read.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) source: Arc<Source>,
+    pub(crate) nodes: Vec<Node>,
+}
+
+impl Body {
+    /// Whether it prints nothing: white space and definitions only.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.nodes
+            .iter()
+            .all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()))
+    }
 }
 
 /// One piece of a template, in the order in which they are printed.

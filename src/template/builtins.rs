@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
-use crate::value::{Bounded, Value, label_value};
+use crate::value::{self, Bounded, Value, label_value};
 use crate::{Env, OUTPUT_BYTES_MAX, printf, prometheus};
 
 /// How a function is called: its arguments, the last of which may have come through a pipe.
@@ -56,6 +56,14 @@ static FUNCTIONS: &[Function] = &[
     f("le", 2, 2, |args, _| ordered(args, Ordering::is_le)),
     f("gt", 2, 2, |args, _| ordered(args, Ordering::is_gt)),
     f("ge", 2, 2, |args, _| ordered(args, Ordering::is_ge)),
+    // No value of ours is a function.
+    f("call", 1, ANY, |args, _| {
+        Err(format!("non-function of type {}", args[0].type_name()))
+    }),
+    // Evaluated by the interpreter, which knows the named templates.
+    f("tmpl", 2, 2, |_, _| {
+        Err("no named templates here".to_owned())
+    }),
 ];
 
 /// Finds a function by name.
@@ -72,10 +80,11 @@ fn last(args: &[Value]) -> Value {
 
 fn len(value: &Value) -> Result<Value, String> {
     let length = match value {
-        Value::Str(s) => s.len(),
+        Value::Str(s) | Value::Html(s) | Value::Url(s) => s.len(),
         Value::List(list) => list.len(),
+        Value::Pairs(pairs) => pairs.len(),
         Value::Map(map) => map.len(),
-        Value::Labels(labels) => labels.len(),
+        Value::Labels(labels) | Value::KeyValues(labels) => labels.len(),
         other => return Err(format!("len of type {}", other.type_name())),
     };
     Ok(Value::Int(length as i64))
@@ -100,11 +109,8 @@ fn index(args: &[Value]) -> Result<Value, String> {
     let mut item = args[0].clone();
     for key in &args[1..] {
         item = match (&item, key) {
-            (Value::List(list), key) => {
-                let i = position(key, list.len().saturating_sub(1))?;
-                let found = list.get(i).cloned();
-                found.ok_or_else(|| format!("index out of range: {i}"))?
-            }
+            (Value::List(list), key) => element(list, key, Value::clone)?,
+            (Value::Pairs(pairs), key) => element(pairs, key, value::pair)?,
             (Value::Str(s), key) => {
                 let i = position(key, s.len().saturating_sub(1))?;
                 let byte = s.as_bytes().get(i).copied();
@@ -113,10 +119,12 @@ fn index(args: &[Value]) -> Result<Value, String> {
                         .into(),
                 )
             }
-            (Value::Labels(labels), Value::Str(key)) => label_value(labels, key),
+            (Value::Labels(labels) | Value::KeyValues(labels), Value::Str(key)) => {
+                label_value(labels, key)
+            }
             (Value::Map(map), Value::Str(key)) => map.get(key).cloned().unwrap_or(Value::Nil),
             (Value::Nil, _) => return Err("index of untyped nil".to_owned()),
-            (Value::Map(_) | Value::Labels(_), key) => {
+            (Value::Map(_) | Value::Labels(_) | Value::KeyValues(_), key) => {
                 return Err(format!(
                     "value has type {}; should be string",
                     key.type_name()
@@ -128,10 +136,17 @@ fn index(args: &[Value]) -> Result<Value, String> {
     Ok(item)
 }
 
+fn element<T>(items: &[T], key: &Value, of: fn(&T) -> Value) -> Result<Value, String> {
+    let i = position(key, items.len().saturating_sub(1))?;
+    let found = items.get(i).map(of);
+    found.ok_or_else(|| format!("index out of range: {i}"))
+}
+
 fn slice(args: &[Value]) -> Result<Value, String> {
     let length = match &args[0] {
         Value::Str(s) => s.len(),
         Value::List(list) => list.len(),
+        Value::Pairs(pairs) => pairs.len(),
         other => return Err(format!("can't slice item of type {}", other.type_name())),
     };
     let start = args.get(1).map_or(Ok(0), |v| position(v, length))?;
@@ -141,6 +156,7 @@ fn slice(args: &[Value]) -> Result<Value, String> {
     }
     match &args[0] {
         Value::List(list) => Ok(Value::List(list[start..end].into())),
+        Value::Pairs(pairs) => Ok(Value::Pairs(pairs[start..end].into())),
         Value::Str(s) => s
             .get(start..end)
             .map(Value::str)
@@ -162,9 +178,10 @@ fn equal_any(args: &[Value]) -> Result<Value, String> {
 fn equal(a: &Value, b: &Value) -> Result<bool, String> {
     match (a, b) {
         (Value::Bool(a), Value::Bool(b)) => Ok(a == b),
-        (Value::Int(a), Value::Int(b)) => Ok(a == b),
+        (Value::Int(a) | Value::Duration(a), Value::Int(b) | Value::Duration(b)) => Ok(a == b),
         (Value::Float(a), Value::Float(b)) => Ok(a == b),
-        (Value::Str(a), Value::Str(b)) => Ok(a == b),
+        (a, b) if let (Some(a), Some(b)) = (a.as_text(), b.as_text()) => Ok(a == b),
+        (Value::Time(a), Value::Time(b)) => Ok(a == b),
         (Value::Nil, b) => Ok(*b == Value::Nil),
         (a, Value::Nil) => Ok(*a == Value::Nil),
         (a, b) if basic(a) && basic(b) => Err(incompatible(a, b)),
@@ -175,7 +192,13 @@ fn equal(a: &Value, b: &Value) -> Result<bool, String> {
 fn basic(value: &Value) -> bool {
     matches!(
         value,
-        Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_)
+        Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::Str(_)
+            | Value::Html(_)
+            | Value::Url(_)
+            | Value::Duration(_)
     )
 }
 
@@ -191,7 +214,7 @@ fn incompatible(a: &Value, b: &Value) -> String {
 
 fn ordered(args: &[Value], is: fn(Ordering) -> bool) -> Result<Value, String> {
     let ordering = match (&args[0], &args[1]) {
-        (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
+        (Value::Int(a) | Value::Duration(a), Value::Int(b) | Value::Duration(b)) => Some(a.cmp(b)),
         // Nothing is less or greater than NaN.
         (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
         (Value::Str(a), Value::Str(b)) => Some(a.cmp(b)),

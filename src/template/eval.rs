@@ -4,25 +4,31 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::ast::{Command, Node, Operand, Parsed, Pipe, Term};
+use crate::ast::{Command, Node, Operand, Parsed, Pipe, Source, Term};
+use crate::html::Escaper;
 use crate::value::{Bounded, Value};
-use crate::{Env, NESTING_MAX, OUTPUT_BYTES_MAX, RenderError, STEPS_MAX, builtins, parser};
+use crate::{
+    Env, NESTING_MAX, OUTPUT_BYTES_MAX, RenderError, STEPS_MAX, builtins, methods, parser,
+};
 
 /// How deep blocks, parentheses and named templates may nest while a template runs: what one
 /// source may hold, and as much again for templates that call one another.
 const EXECUTION_NESTING_MAX: usize = 2 * NESTING_MAX;
 
-/// Fills a template in.
+/// Fills a template in; where `html`, values are escaped for the place where they stand.
 pub(crate) fn render(
     parsed: &Parsed,
     dot: &Value,
     variables: &[Value],
     env: &Env<'_>,
+    html: bool,
 ) -> Result<String, RenderError> {
     let mut run = Run {
         parsed,
         env,
         out: Bounded::new(OUTPUT_BYTES_MAX),
+        html: html.then(Escaper::new),
+        source: parsed.root.source.clone(),
         variables: vec![(Arc::from(""), dot.clone())],
         frame: 0,
         steps: 0,
@@ -33,15 +39,16 @@ pub(crate) fn render(
         let value = variables.get(i).cloned().unwrap_or(Value::Nil);
         run.variables.push((name.clone(), value));
     }
-    match run.nodes(&parsed.root, dot) {
+    match run.nodes(&parsed.root.nodes, dot) {
         Ok(_) => Ok(run.out.text),
         Err(failure) => {
-            let (line, column) = parser::place(&parsed.source, failure.span.start);
+            // A failure leaves the source in which it happened.
+            let (line, column) = parser::place(&run.source.text, failure.span.start);
             Err(RenderError {
-                name: parsed.name.clone(),
+                name: run.source.name.clone(),
                 line,
                 column,
-                at: parser::excerpt(&parsed.source, &failure.span),
+                at: parser::excerpt(&run.source.text, &failure.span),
                 message: failure.message,
             })
         }
@@ -73,6 +80,9 @@ struct Run<'a> {
     parsed: &'a Parsed,
     env: &'a Env<'a>,
     out: Bounded,
+    html: Option<Escaper>,
+    /// What is being evaluated: places in messages are places in it.
+    source: Arc<Source>,
     /// Variables by name, the innermost last; the empty name is `$`.
     variables: Vec<(Arc<str>, Value)>,
     /// Where the variables of the named template that runs begin; the ones before are hidden.
@@ -128,15 +138,15 @@ impl Run<'_> {
         match node {
             Node::Text(text) => {
                 let span = self.last.clone();
+                if let Some(html) = &mut self.html {
+                    html.text(text);
+                }
                 self.write(&span, |out| out.write_str(text))?;
             }
             Node::Action(pipe) => {
                 let value = self.pipe(pipe, dot)?;
                 if pipe.variables.is_empty() {
-                    self.write(&span(pipe), |out| match &value {
-                        Value::Nil => out.write_str("<no value>"),
-                        value => value.print(out),
-                    })?;
+                    self.show(pipe, &value)?;
                 }
             }
             Node::Branch {
@@ -176,6 +186,30 @@ impl Run<'_> {
         Ok(Flow::On)
     }
 
+    /// Writes the value of an action.
+    fn show(&mut self, pipe: &Pipe, value: &Value) -> Result<(), Failure> {
+        let Some(html) = &mut self.html else {
+            return self.write(&span(pipe), |out| match value {
+                Value::Nil => out.write_str("<no value>"),
+                value => value.print(out),
+            });
+        };
+        let text = match value {
+            Value::Nil => String::new(),
+            value => builtins::printed(value).or_else(|message| fail(&span(pipe), message))?,
+        };
+        // What the author escaped is not escaped twice.
+        let escaped = pipe.commands.last().and_then(|command| {
+            let first = command.operands.first()?;
+            matches!(first.term, Term::Function(f) if f.name == "html").then_some(())
+        });
+        let text = match escaped {
+            Some(()) => html.value(&Value::Html(Arc::from(text.as_str())), &text),
+            None => html.value(value, &text),
+        };
+        self.write(&span(pipe), |out| out.write_str(&text))
+    }
+
     fn write(
         &mut self,
         span: &Range<usize>,
@@ -191,22 +225,44 @@ impl Run<'_> {
         argument: Option<&Pipe>,
         dot: &Value,
     ) -> Result<(), Failure> {
-        let parsed = self.parsed;
-        let Some(body) = parsed.defined.get(name) else {
-            return fail(span, format!("template {name:?} not defined"));
-        };
         let argument = match argument {
             Some(pipe) => self.pipe(pipe, dot)?,
             None => Value::Nil,
         };
+        self.named(span, name, &argument)
+    }
+
+    /// Runs a named template with a value as its dot.
+    fn named(&mut self, span: &Range<usize>, name: &str, dot: &Value) -> Result<(), Failure> {
+        let parsed = self.parsed;
+        let Some(body) = parsed.defined.get(name) else {
+            return fail(span, format!("template {name:?} not defined"));
+        };
         self.step(span)?;
         let (frame, outer) = (self.frame, self.variables.len());
+        let source = std::mem::replace(&mut self.source, body.source.clone());
         self.frame = outer;
-        self.variables.push((Arc::from(""), argument.clone()));
-        self.nodes(body, &argument)?;
+        self.variables.push((Arc::from(""), dot.clone()));
+        self.nodes(&body.nodes, dot)?;
         self.variables.truncate(outer);
         self.frame = frame;
+        self.source = source;
         Ok(())
+    }
+
+    /// `tmpl "name" value`: what a named template writes, as a value.
+    fn captured(&mut self, span: &Range<usize>, args: &[Value]) -> Result<Value, Failure> {
+        let [name, dot] = args else {
+            return fail(span, "wrong number of args for tmpl: want 2");
+        };
+        let Some(name) = name.as_text() else {
+            return fail(span, "the name of a template is a string");
+        };
+        let outer = std::mem::replace(&mut self.out, Bounded::new(OUTPUT_BYTES_MAX));
+        let done = self.named(span, name, dot);
+        let made = std::mem::replace(&mut self.out, outer);
+        done?;
+        Ok(Value::Html(Arc::from(made.text)))
     }
 
     fn range(
@@ -227,12 +283,19 @@ impl Run<'_> {
             Value::Map(map) => {
                 values.extend(map.iter().map(|(k, v)| (Value::Str(k.clone()), v.clone())));
             }
-            Value::Labels(labels) => values.extend(labels.iter().map(|label| {
-                (
-                    Value::Str(label.name.clone()),
-                    Value::Str(label.value.clone()),
-                )
-            })),
+            Value::Pairs(pairs) => values.extend(
+                (0i64..)
+                    .zip(pairs.iter())
+                    .map(|(i, pair)| (Value::Int(i), crate::value::pair(pair))),
+            ),
+            Value::Labels(labels) | Value::KeyValues(labels) => {
+                values.extend(labels.iter().map(|label| {
+                    (
+                        Value::Str(label.name.clone()),
+                        Value::Str(label.value.clone()),
+                    )
+                }));
+            }
             Value::Int(count) => {
                 let count = (*count).clamp(0, STEPS_MAX as i64);
                 values.extend((0..count).map(|i| (Value::Int(i), Value::Int(i))));
@@ -304,11 +367,29 @@ impl Run<'_> {
         let Some((first, rest)) = command.operands.split_first() else {
             return Ok(Value::Nil);
         };
-        let Term::Function(function) = first.term else {
+        if let (Term::Function(function), []) = (&first.term, first.fields.as_slice()) {
+            return self.call(function, &command.span, rest, piped, dot);
+        }
+        if rest.is_empty() && piped.is_none() {
             return self.operand(first, dot);
+        }
+        // A method with arguments: the last field is its name.
+        let Some((method, fields_before)) = first.fields.split_last() else {
+            return fail(&command.span, "can't give argument to non-function");
         };
-        let value = self.call(function, &command.span, rest, piped, dot)?;
-        fields(value, first)
+        let receiver = self.term(first, dot)?;
+        let receiver = fields(receiver, fields_before, &first.span)?;
+        let mut args = Vec::with_capacity(rest.len().min(64) + 1);
+        for operand in rest {
+            args.push(self.operand(operand, dot)?);
+        }
+        args.extend(piped);
+        let Some(answer) = methods::call(&receiver, method, &args) else {
+            let kind = receiver.type_name();
+            let message = format!("{method} is not a method of {kind} but has arguments");
+            return fail(&first.span, message);
+        };
+        answer.or_else(|message| fail(&first.span, format!("error calling {method}: {message}")))
     }
 
     fn call(
@@ -349,13 +430,22 @@ impl Run<'_> {
             args.push(value);
         }
         args.extend(piped);
+        if function.name == "tmpl" {
+            return self.captured(span, &args);
+        }
         (function.call)(&args, self.env)
             .or_else(|message| fail(span, format!("error calling {}: {message}", function.name)))
     }
 
     fn operand(&mut self, operand: &Operand, dot: &Value) -> Result<Value, Failure> {
+        let value = self.term(operand, dot)?;
+        fields(value, &operand.fields, &operand.span)
+    }
+
+    /// What an operand begins with, without the fields that hang on it.
+    fn term(&mut self, operand: &Operand, dot: &Value) -> Result<Value, Failure> {
         self.step(&operand.span)?;
-        let value = match &operand.term {
+        Ok(match &operand.term {
             Term::Dot => dot.clone(),
             Term::Nil => Value::Nil,
             Term::Bool(b) => Value::Bool(*b),
@@ -380,27 +470,27 @@ impl Run<'_> {
                 self.depth -= 1;
                 value
             }
-        };
-        fields(value, operand)
+        })
     }
 }
 
-/// Follows the fields that hang on an operand.
-fn fields(mut value: Value, operand: &Operand) -> Result<Value, Failure> {
-    for name in &operand.fields {
+/// Follows the fields, keys and methods without arguments that hang on an operand.
+fn fields(mut value: Value, names: &[Arc<str>], span: &Range<usize>) -> Result<Value, Failure> {
+    for name in names {
+        // As in Go, a method comes before a key of the same name.
+        if let Some(answer) = methods::call(&value, name, &[]) {
+            value =
+                answer.or_else(|message| fail(span, format!("error calling {name}: {message}")))?;
+            continue;
+        }
         value = match (value.field(name), &value) {
             (Some(value), _) => value,
             (None, Value::Nil) => {
-                return fail(
-                    &operand.span,
-                    format!("nil data; no entry for key {name:?}"),
-                );
+                return fail(span, format!("nil data; no entry for key {name:?}"));
             }
             (None, value) => {
-                return fail(
-                    &operand.span,
-                    format!("can't evaluate field {name} in type {}", value.type_name()),
-                );
+                let kind = value.type_name();
+                return fail(span, format!("can't evaluate field {name} in type {kind}"));
             }
         };
     }

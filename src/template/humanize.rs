@@ -1,7 +1,5 @@
 //! Numbers for people: Prometheus' humanize functions.
 
-use model::time;
-
 use crate::float;
 
 const LARGE: [&str; 8] = ["k", "M", "G", "T", "P", "E", "Z", "Y"];
@@ -94,13 +92,14 @@ pub(crate) fn percentage(value: f64) -> String {
     format!("{}%", four_digits(value * 100.0))
 }
 
-/// Seconds since 1970 as Go prints a time in UTC.
+/// Seconds since 1970 as milliseconds, which is what Prometheus keeps of them; `None` for what is
+/// no number.
 ///
 /// # Errors
 /// Times that nanoseconds in 64 bits cannot express.
-pub(crate) fn timestamp(value: f64) -> Result<String, String> {
+pub(crate) fn time(value: f64) -> Result<Option<i64>, String> {
     if !value.is_finite() {
-        return Ok(four_digits(value));
+        return Ok(None);
     }
     let ns = value * 1e9;
     if ns >= i64::MAX as f64 || ns <= i64::MIN as f64 {
@@ -109,17 +108,19 @@ pub(crate) fn timestamp(value: f64) -> Result<String, String> {
             float::shortest(value)
         ));
     }
-    // `2025-11-23T12:13:20.007000000Z` becomes `2025-11-23 12:13:20.007 +0000 UTC`; Prometheus
-    // keeps milliseconds.
-    let text = time::rfc3339_ms((ns as i64).div_euclid(1_000_000));
-    let text = text.trim_end_matches('Z');
-    let (seconds, millis) = text.split_once('.').unwrap_or((text, ""));
-    let millis = millis.trim_end_matches('0');
-    let point = if millis.is_empty() { "" } else { "." };
-    Ok(format!(
-        "{}{point}{millis} +0000 UTC",
-        seconds.replacen('T', " ", 1)
-    ))
+    // Go divides towards zero.
+    Ok(Some(ns as i64 / 1_000_000))
+}
+
+/// Seconds since 1970 as Go prints a time in UTC.
+///
+/// # Errors
+/// As [`time`].
+pub(crate) fn timestamp(value: f64) -> Result<String, String> {
+    match time(value)? {
+        Some(ms) => crate::builtins::printed(&crate::Value::time_ms(ms)),
+        None => Ok(four_digits(value)),
+    }
 }
 
 #[cfg(test)]

@@ -7,15 +7,23 @@
 //! clock, no store and no rule. Output, steps and nesting are bounded, so that no template can
 //! take the process with it.
 //!
-//! Not there yet: `toTime`, `toDuration`, `tmpl` and methods of values (`.StartsAt.Format`); a
-//! template that uses one of these functions is refused when it is parsed.
+//! Notifications have functions and data of their own ([`notification`]), template files
+//! ([`Templates`]), and HTML in which values are escaped for the place where they stand
+//! ([`Template::render_html`]).
 
 mod ast;
 mod builtins;
+mod encodings;
 mod eval;
+mod files;
 mod float;
+mod html;
 mod humanize;
+mod json;
+mod layout;
 mod lexer;
+mod methods;
+pub mod notification;
 mod parser;
 mod printf;
 mod prometheus;
@@ -24,8 +32,9 @@ mod value;
 use std::sync::Arc;
 
 pub use builtins::{Call, Function};
+pub use files::Templates;
 pub use prometheus::table_link;
-pub use value::{Sample, Value};
+pub use value::{Sample, Struct, Value};
 
 /// The longest text that a template, or one function in it, may make, bytes. Annotations are
 /// sentences; a megabyte is a runaway `range`.
@@ -117,7 +126,8 @@ impl Template {
         variables: &[&str],
         more: &'static [Function],
     ) -> Result<Self, ParseError> {
-        parser::parse(name, source, variables, more).map(|parsed| Self {
+        let parsed = parser::parse(name, source, variables, more, ast::Defined::new())?;
+        Ok(Self {
             parsed: Arc::new(parsed),
         })
     }
@@ -126,6 +136,7 @@ impl Template {
     pub fn is_constant(&self) -> bool {
         self.parsed
             .root
+            .nodes
             .iter()
             .all(|node| matches!(node, ast::Node::Text(_)))
     }
@@ -141,7 +152,21 @@ impl Template {
         variables: &[Value],
         env: &Env<'_>,
     ) -> Result<String, RenderError> {
-        eval::render(&self.parsed, dot, variables, env)
+        eval::render(&self.parsed, dot, variables, env, false)
+    }
+
+    /// As [`Template::render`] for HTML: values are escaped for the place where they stand, as
+    /// Go's html/template does; `safeHtml` and `safeUrl` say what needs no escaping.
+    ///
+    /// # Errors
+    /// As [`Template::render`].
+    pub fn render_html(
+        &self,
+        dot: &Value,
+        variables: &[Value],
+        env: &Env<'_>,
+    ) -> Result<String, RenderError> {
+        eval::render(&self.parsed, dot, variables, env, true)
     }
 }
 

@@ -1,21 +1,21 @@
 //! From tokens to the tree: blocks, pipelines, operands; unknown functions, undeclared variables
 //! and blocks without end are found here, not at three in the morning.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::ast::{Command, Node, Operand, Parsed, Pipe, Term};
+use crate::ast::{Body, Command, Defined, Node, Operand, Parsed, Pipe, Source, Term};
 use crate::builtins::Function;
 use crate::lexer::{Kind, Mistake, Token, tokens};
 use crate::{NESTING_MAX, ParseError, SOURCE_BYTES_MAX, builtins};
 
-/// Parses a template.
+/// Parses a template; what it defines is added to `defined`, which it may call.
 pub(crate) fn parse(
     name: &str,
     source: &str,
     variables: &[&str],
     more: &'static [Function],
+    defined: Defined,
 ) -> Result<Parsed, ParseError> {
     let failed = |mistake: Mistake| {
         let (line, column) = place(source, mistake.at);
@@ -40,7 +40,11 @@ pub(crate) fn parse(
         loops: 0,
         scope: variables.clone(),
         more,
-        defined: HashMap::new(),
+        source: Arc::new(Source {
+            name: name.to_owned(),
+            text: Arc::from(source),
+        }),
+        defined,
     };
     let (root, stop) = parser.block().map_err(failed)?;
     if let Stop::Keyword(word, at) = stop {
@@ -50,9 +54,10 @@ pub(crate) fn parse(
         }));
     }
     Ok(Parsed {
-        name: name.to_owned(),
-        source: Arc::from(source),
-        root,
+        root: Body {
+            source: parser.source,
+            nodes: root,
+        },
         defined: parser.defined,
         variables,
     })
@@ -86,7 +91,8 @@ struct Parser {
     scope: Vec<Arc<str>>,
     /// Functions beside Go's and Prometheus'; they come first.
     more: &'static [Function],
-    defined: HashMap<Arc<str>, Vec<Node>>,
+    source: Arc<Source>,
+    defined: Defined,
 }
 
 type Parse<T> = Result<T, Mistake>;
@@ -236,7 +242,11 @@ impl Parser {
         self.loops = loops;
         match stop {
             Stop::Keyword("end", _) => {
-                self.defined.insert(name, body);
+                let body = Body {
+                    source: self.source.clone(),
+                    nodes: body,
+                };
+                add(&mut self.defined, name, body);
                 Ok(())
             }
             stop => Err(unclosed("define", at, &stop)),
@@ -308,10 +318,10 @@ impl Parser {
         let mut commands = Vec::new();
         loop {
             let command = self.command()?;
-            if !commands.is_empty() && !matches!(command.operands[0].term, Term::Function(_)) {
+            if !commands.is_empty() && !takes_arguments(&command.operands[0]) {
                 return Err(Mistake {
                     at: command.span.start,
-                    message: "only a function can follow | in a pipeline".to_owned(),
+                    message: "only a function or method can follow | in a pipeline".to_owned(),
                 });
             }
             commands.push(command);
@@ -383,10 +393,10 @@ impl Parser {
         let Some(first) = operands.first() else {
             return self.mistake("a value is missing here");
         };
-        if operands.len() > 1 && !matches!(first.term, Term::Function(_)) {
+        if operands.len() > 1 && !takes_arguments(first) {
             return Err(Mistake {
                 at: operands[1].span.start,
-                message: "only a function takes arguments".to_owned(),
+                message: "only a function or method takes arguments".to_owned(),
             });
         }
         let end = operands.last().map_or(start, |o| o.span.end);
@@ -460,6 +470,19 @@ impl Parser {
             end = token.span.end;
             self.next += 1;
         }
+    }
+}
+
+/// Whether an operand may be a function or a method.
+fn takes_arguments(operand: &Operand) -> bool {
+    matches!(operand.term, Term::Function(_)) || !operand.fields.is_empty()
+}
+
+/// Adds a named template. As in Go the last one counts, but one that prints nothing takes nobody's
+/// place.
+pub(crate) fn add(defined: &mut Defined, name: Arc<str>, body: Body) {
+    if !body.is_blank() || !defined.contains_key(&name) {
+        defined.insert(name, Arc::new(body));
     }
 }
 

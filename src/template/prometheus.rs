@@ -1,6 +1,5 @@
 //! The functions that Prometheus adds to Go's.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -101,8 +100,18 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     f("urlQueryEscape", 1, |args, _| {
         text(&args[0]).map(|t| Value::str(query_escape(t)))
     }),
-    // Rules are plain text: what is safe in HTML is the business of whoever makes HTML of it.
-    f("safeHtml", 1, |args, _| text(&args[0]).map(Value::str)),
+    f("safeHtml", 1, |args, _| {
+        Ok(Value::Html(Arc::from(text(&args[0])?)))
+    }),
+    f("toTime", 1, |args, _| {
+        let ms = humanize::time(number(&args[0])?)?;
+        ms.map(Value::time_ms)
+            .ok_or_else(|| "value is NaN or Inf".to_owned())
+    }),
+    f("toDuration", 1, |args, _| {
+        // As in Go, what 64 bits cannot hold is cut off.
+        Ok(Value::Duration((number(&args[0])? * 1e9) as i64))
+    }),
     f("now", 0, |_, env| {
         Ok(Value::Float(env.now_ms as f64 / 1_000.0))
     }),
@@ -116,7 +125,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
 /// A text argument; anything else is refused as Go refuses it.
 fn text(value: &Value) -> Result<&str, String> {
     match value {
-        Value::Str(text) => Ok(text),
+        Value::Str(text) | Value::Html(text) | Value::Url(text) => Ok(text),
         other => Err(format!(
             "wrong type for value; expected string; got {}",
             other.type_name()
@@ -129,6 +138,7 @@ fn number(value: &Value) -> Result<f64, String> {
     match value {
         Value::Float(v) => Ok(*v),
         Value::Int(v) => Ok(*v as f64),
+        Value::Duration(ns) => Ok(*ns as f64 / 1e9),
         Value::Str(text) => text
             .parse()
             .map_err(|_| format!("strconv.ParseFloat: parsing {text:?}: invalid syntax")),
@@ -188,47 +198,12 @@ fn sort_by_label(name: &str, value: &Value) -> Result<Value, String> {
         Value::Sample(sample) => sample.labels.get_shared(name).cloned(),
         _ => None,
     };
-    items.sort_by(|a, b| {
-        let (a, b) = (key(a), key(b));
-        natural(
-            a.as_deref().unwrap_or_default(),
-            b.as_deref().unwrap_or_default(),
-        )
-    });
+    items.sort_by_key(key);
     Ok(Value::List(items.into()))
 }
 
-/// Order in which `disk2` comes before `disk10`.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a, b);
-    loop {
-        let digits = |s: &str| s.len() - s.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        match (digits(a), digits(b)) {
-            (0, _) | (_, 0) => match (a.chars().next(), b.chars().next()) {
-                (Some(x), Some(y)) if x == y => {
-                    a = &a[x.len_utf8()..];
-                    b = &b[y.len_utf8()..];
-                }
-                (x, y) => return x.cmp(&y),
-            },
-            (n, m) => {
-                let (x, y) = (
-                    a[..n].trim_start_matches('0'),
-                    b[..m].trim_start_matches('0'),
-                );
-                let order = x.len().cmp(&y.len()).then_with(|| x.cmp(y));
-                if order.is_ne() {
-                    return order;
-                }
-                a = &a[n..];
-                b = &b[m..];
-            }
-        }
-    }
-}
-
 /// The first letter of each word in upper case, the rest as it is.
-fn title(text: &str) -> String {
+pub(crate) fn title(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut inside = false;
     let mut chars = text.chars().peekable();
@@ -384,12 +359,5 @@ mod tests {
         assert_eq!(path("http://host:9849/yagura/?x"), "/yagura");
         assert_eq!(path("http://host"), "");
         assert_eq!(html_escape("<a>'"), "&lt;a&gt;&#39;");
-    }
-
-    #[test]
-    fn sorts_numbers_in_names_as_numbers() {
-        let mut names = ["sda10", "sda2", "nvme", "sda02x", ""];
-        names.sort_by(|a, b| natural(a, b));
-        assert_eq!(names, ["", "nvme", "sda2", "sda02x", "sda10"]);
     }
 }

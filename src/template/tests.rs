@@ -173,6 +173,26 @@ fn prints_what_prometheus_prints() {
         "1k a",
     );
     check("{{ nil | eq nil }}", 0.0, "true");
+    check(
+        "{{ (toTime $value).Format \"Jan _2 15:04\" }} {{ toDuration $value }}",
+        3_661.5,
+        "Jan  1 01:01 1h1m1.5s",
+    );
+    check(
+        "{{ $value | toTime }} {{ (toTime $value).Year }} {{ (toDuration $value).Minutes }}",
+        90.0,
+        "1970-01-01 00:01:30 +0000 UTC 1970 1.5",
+    );
+    check(
+        "{{ define \"t\" }}<{{ . }}>{{ end }}{{ tmpl \"t\" 1 }}{{ safeHtml \"<b>\" }}",
+        0.0,
+        "<1><b>",
+    );
+    check(
+        "{{ parseDuration \"1h30m\" | humanizeDuration }}",
+        0.0,
+        "1h 30m 0s",
+    );
 }
 
 #[test]
@@ -191,8 +211,8 @@ fn mistakes_have_a_place_and_a_name() {
     check("{{ $value", "unclosed action");
     check("{{ \"x }}", "unterminated quoted string");
     check("{{ }}", "a value is missing");
-    check("{{ 1 2 }}", "only a function takes arguments");
-    check("{{ $value | 5 }}", "only a function can follow |");
+    check("{{ 1 2 }}", "only a function or method takes arguments");
+    check("{{ $value | 5 }}", "only a function or method can follow |");
     check("{{ break }}", "outside {{range}}");
     check(
         "{{ $x := 1 }}{{ define \"t\" }}{{ $x }}{{ end }}",
@@ -294,7 +314,8 @@ proptest! {
                 Just("$labels.a"), Just("$value "), Just("| "), Just("printf \"%5.2f%s%q\" "),
                 Just("index "), Just("slice "), Just("query \"up\" "), Just("first "), Just("("),
                 Just(")"), Just("eq "), Just("1 "), Just("-3 "), Just("args "), Just("'x' "),
-                Just("\"ä\" "), Just("template \"t\" "), Just("define \"t\""), Just("humanize "),
+                Just("\"ä\" "), Just("template \"t\" "), Just("toTime $value"), Just(".Format \"2006\" "), Just("tmpl \"t\" "),
+                Just("toDuration $value"), Just(".Round 7 "), Just(".Add "), Just("safeHtml "), Just("define \"t\""), Just("humanize "),
             ],
             0..24,
         ),

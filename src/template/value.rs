@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::ZonedDateTime;
 use model::Labels;
 
-use crate::float;
+use crate::{float, layout};
 
 /// One series of an instant query: what `query` gives and `first`, `value` and `label` take.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,12 +39,63 @@ pub enum Value {
     Labels(Labels),
     /// One series of a query.
     Sample(Arc<Sample>),
+    /// Labels or annotations as notifications know them: a map of texts with methods.
+    KeyValues(Labels),
+    /// Names and values in an order.
+    Pairs(Arc<[(Arc<str>, Arc<str>)]>),
+    /// Named fields of a fixed type.
+    Struct(Arc<Struct>),
+    /// Go's time.Time.
+    Time(Arc<ZonedDateTime>),
+    /// Go's time.Duration, nanoseconds.
+    Duration(i64),
+    /// A text that is HTML already (`safeHtml`).
+    Html(Arc<str>),
+    /// A text that is a safe URL already (`safeUrl`).
+    Url(Arc<str>),
+}
+
+/// Fields in the order in which Go would print them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Struct {
+    /// The type as messages name it.
+    pub type_name: &'static str,
+    /// Names and values.
+    pub fields: Vec<(&'static str, Value)>,
+}
+
+impl Struct {
+    /// The value of a field.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        let found = self.fields.iter().find(|(field, _)| *field == name);
+        found.map(|(_, value)| value)
+    }
 }
 
 impl Value {
     /// A text.
     pub fn str(text: impl Into<Arc<str>>) -> Self {
         Self::Str(text.into())
+    }
+
+    /// A time in UTC, milliseconds since 1970-01-01 UTC; times that the calendar does not hold
+    /// become its first.
+    pub fn time_ms(ms: i64) -> Self {
+        let time = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MIN);
+        Self::Time(Arc::new(time.to_zoned_datetime(jiff::tz::TimeZone::UTC)))
+    }
+
+    /// A struct.
+    pub fn fields(type_name: &'static str, fields: Vec<(&'static str, Value)>) -> Self {
+        Self::Struct(Arc::new(Struct { type_name, fields }))
+    }
+
+    /// The text, where it is one.
+    pub(crate) fn as_text(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Str(text) | Self::Html(text) | Self::Url(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// Whether `if` takes it for true: not nothing, zero or empty.
@@ -56,8 +108,11 @@ impl Value {
             Self::Str(s) => !s.is_empty(),
             Self::List(list) => !list.is_empty(),
             Self::Map(map) => !map.is_empty(),
-            Self::Labels(labels) => !labels.is_empty(),
-            Self::Sample(_) => true,
+            Self::Labels(labels) | Self::KeyValues(labels) => !labels.is_empty(),
+            Self::Pairs(pairs) => !pairs.is_empty(),
+            Self::Duration(ns) => *ns != 0,
+            Self::Html(text) | Self::Url(text) => !text.is_empty(),
+            Self::Sample(_) | Self::Struct(_) | Self::Time(_) => true,
         }
     }
 
@@ -76,6 +131,13 @@ impl Value {
             Self::Map(_) => "map[string]interface {}",
             Self::Labels(_) => "map[string]string",
             Self::Sample(_) => "*template.sample",
+            Self::KeyValues(_) => "template.KV",
+            Self::Pairs(_) => "template.Pairs",
+            Self::Struct(value) => value.type_name,
+            Self::Time(_) => "time.Time",
+            Self::Duration(_) => "time.Duration",
+            Self::Html(_) => "template.HTML",
+            Self::Url(_) => "template.URL",
         }
     }
 
@@ -83,7 +145,8 @@ impl Value {
     pub(crate) fn field(&self, name: &str) -> Option<Value> {
         match self {
             Self::Map(map) => Some(map.get(name).cloned().unwrap_or(Self::Nil)),
-            Self::Labels(labels) => Some(label_value(labels, name)),
+            Self::Labels(labels) | Self::KeyValues(labels) => Some(label_value(labels, name)),
+            Self::Struct(value) => value.get(name).cloned(),
             Self::Sample(sample) => match name {
                 "Labels" => Some(Self::Labels(sample.labels.clone())),
                 "Value" => Some(Self::Float(sample.value)),
@@ -120,6 +183,23 @@ impl Value {
                 out.write_char(']')
             }
             Self::Labels(labels) => print_labels(labels, out),
+            Self::KeyValues(labels) => print_pairs(&sorted_pairs(labels), out),
+            Self::Pairs(pairs) => print_pairs(pairs, out),
+            Self::Struct(value) => {
+                out.write_char('{')?;
+                for (i, (_, field)) in value.fields.iter().enumerate() {
+                    if i > 0 {
+                        out.write_char(' ')?;
+                    }
+                    field.print(out)?;
+                }
+                out.write_char('}')
+            }
+            Self::Time(time) => {
+                out.write_str(&layout::format(time, layout::STRING).map_err(|_| fmt::Error)?)
+            }
+            Self::Duration(ns) => out.write_str(&layout::duration(*ns)),
+            Self::Html(text) | Self::Url(text) => out.write_str(text),
             Self::Sample(sample) => {
                 out.write_char('{')?;
                 print_labels(&sample.labels, out)?;
@@ -138,6 +218,7 @@ impl Value {
         let deepest = match self {
             Self::List(list) => list.iter().map(|v| v.nesting(max, seen)).max(),
             Self::Map(map) => map.values().map(|v| v.nesting(max, seen)).max(),
+            Self::Struct(value) => value.fields.iter().map(|(_, v)| v.nesting(max, seen)).max(),
             _ => return 0,
         };
         1 + deepest.unwrap_or_default()
@@ -152,6 +233,33 @@ pub(crate) fn label_value(labels: &Labels, name: &str) -> Value {
             .cloned()
             .unwrap_or_else(|| Arc::from("")),
     )
+}
+
+/// Names and values in order of name, `alertname` first: how notifications list labels.
+pub(crate) fn sorted_pairs(labels: &Labels) -> Vec<(Arc<str>, Arc<str>)> {
+    const FIRST: &str = "alertname";
+    let (first, rest): (Vec<_>, Vec<_>) = labels.iter().partition(|label| &*label.name == FIRST);
+    let both = first.into_iter().chain(rest);
+    both.map(|label| (label.name.clone(), label.value.clone()))
+        .collect()
+}
+
+/// One of [`Value::Pairs`].
+pub(crate) fn pair(pair: &(Arc<str>, Arc<str>)) -> Value {
+    Value::fields(
+        "template.Pair",
+        vec![
+            ("Name", Value::Str(pair.0.clone())),
+            ("Value", Value::Str(pair.1.clone())),
+        ],
+    )
+}
+
+fn print_pairs(pairs: &[(Arc<str>, Arc<str>)], out: &mut dyn fmt::Write) -> fmt::Result {
+    for (i, (name, value)) in pairs.iter().enumerate() {
+        write!(out, "{}{name}={value}", if i > 0 { ", " } else { "" })?;
+    }
+    Ok(())
 }
 
 fn print_labels(labels: &Labels, out: &mut dyn fmt::Write) -> fmt::Result {
