@@ -49,7 +49,7 @@ pub fn parse(text: &str) -> Result<Duration, BadDuration> {
     Ok(Duration::from_millis(total_ms))
 }
 
-/// Writes a duration as Prometheus does: weeks, days and years only where they divide evenly.
+/// Writes a duration as Prometheus does: years and weeks only where nothing is left over.
 pub fn format(duration: Duration) -> String {
     let mut ms = duration.as_millis() as u64;
     if ms == 0 {
@@ -57,7 +57,7 @@ pub fn format(duration: Duration) -> String {
     }
     let mut out = String::new();
     for (i, (unit, unit_ms)) in UNITS.iter().enumerate() {
-        let exact_only = i < 3;
+        let exact_only = i < 2;
         if ms >= *unit_ms && (!exact_only || ms.is_multiple_of(*unit_ms)) {
             write!(out, "{}{unit}", ms / unit_ms).expect("a String takes everything");
             ms %= unit_ms;
@@ -83,7 +83,7 @@ mod tests {
         check("90m", 5_400_000, "1h30m");
         check("500ms", 500, "500ms");
         check("14d", 1_209_600_000, "2w");
-        check("1d12h", 129_600_000, "36h");
+        check("36h", 129_600_000, "1d12h");
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Engine {
     /// # Errors
     /// `BadData`, with the place where it is known.
     pub fn parse(&self, text: &str) -> Result<Expr, QueryError> {
-        with_room_for(text, || syntax::parse(text))
+        syntax::parse(text)
     }
 
     /// The value of an expression at one time, in milliseconds since 1970-01-01 UTC.
@@ -99,7 +99,7 @@ impl Engine {
         check_time(time_ms)?;
         let grid = Grid::instant(time_ms);
         with_room_for(text, || {
-            let expr = syntax::parse(text)?.settled(Asked::default())?;
+            let expr = syntax::parse_here(text)?.settled(Asked::default())?;
             let query = self.query(reader, text, grid, false, context);
             let value = match expr.kind() {
                 ValueKind::Text => Value::String {
@@ -162,7 +162,7 @@ impl Engine {
                 step_ms,
                 range_ms: end_ms - start_ms,
             };
-            let expr = syntax::parse(text)?.settled(asked)?;
+            let expr = syntax::parse_here(text)?.settled(asked)?;
             let query = self.query(reader, text, grid, true, context);
             let mut series = match expr.kind() {
                 ValueKind::Text | ValueKind::Matrix => {

@@ -30,5 +30,8 @@ mod binary;
 mod functions;
 
 pub use engine::{Context, Engine, Options};
-pub use syntax::{Expr, Selector, parse_selector};
+pub use syntax::{
+    Expr, Outline, OutlineKind, Selector, Signature, ValueKind, aggregations, explain, format,
+    format_line, functions as function_list, parse, parse_selector, tree_json,
+};
 pub use value::{Answer, ErrorKind, Point, QueryError, RangeSeries, Value};

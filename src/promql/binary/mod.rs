@@ -61,9 +61,21 @@ const NAMES: [(&str, BinaryOp); 18] = [
 
 impl BinaryOp {
     /// Finds an operator by what is written.
+    #[cfg(test)]
     pub(crate) fn find(name: &str) -> Option<Self> {
         let found = NAMES.iter().find(|(known, _)| *known == name);
         found.map(|(_, op)| *op)
+    }
+
+    /// As it is written.
+    pub(crate) fn name(self) -> &'static str {
+        let found = NAMES.iter().find(|(_, op)| *op == self);
+        found.map_or("", |(name, _)| *name)
+    }
+
+    /// Whether it combines vectors as sets.
+    pub(crate) fn is_set(self) -> bool {
+        matches!(self, Self::And | Self::Or | Self::Unless)
     }
 
     /// The result of arithmetic, or `None` for comparisons and set operators.
@@ -95,7 +107,8 @@ impl BinaryOp {
         }
     }
 
-    fn is_comparison(self) -> bool {
+    /// Whether it compares.
+    pub(crate) fn is_comparison(self) -> bool {
         matches!(
             self,
             Self::Equal

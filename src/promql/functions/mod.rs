@@ -109,6 +109,7 @@ pub(crate) fn vector_of_times(query: &Query<'_>, grid: &Grid) -> Result<Vector, 
 }
 
 /// The names of all functions.
+#[cfg(test)]
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     FUNCTIONS.iter().map(|function| function.name)
 }

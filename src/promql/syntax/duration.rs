@@ -29,7 +29,6 @@ pub(crate) struct Formula {
 
 /// What a formula is.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(dead_code, reason = "the parser that reads formulas lands next")]
 pub(crate) enum FormulaNode {
     /// Seconds, and whether they are written as a duration (`5m`) or a number (`300`).
     Seconds { value: f64, is_duration: bool },
@@ -47,7 +46,6 @@ pub(crate) enum FormulaNode {
 
 /// What is done to two durations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(dead_code, reason = "the parser that reads formulas lands next")]
 pub(crate) enum FormulaOp {
     Add,
     Sub,

@@ -24,7 +24,6 @@ pub struct Expr {
 
 /// What an expression is. Those that are marked so, a settled expression does not have.
 #[derive(Debug, Clone)]
-#[expect(dead_code, reason = "the parser that keeps brackets lands next")]
 pub(crate) enum Node {
     Number(f64),
     /// A number of seconds that is written as a duration (unsettled).
@@ -112,7 +111,7 @@ pub(crate) struct Aggregate {
     pub(crate) op: AggregateOp,
     pub(crate) param: Option<Expr>,
     pub(crate) expr: Expr,
-    /// Labels of `by` or `without`, sorted.
+    /// Labels of `by` or `without`; once settled, sorted and each once.
     pub(crate) labels: Vec<Arc<str>>,
     pub(crate) without: bool,
 }
@@ -121,6 +120,8 @@ pub(crate) struct Aggregate {
 #[derive(Debug, Clone)]
 pub(crate) struct Binary {
     pub(crate) op: BinaryOp,
+    /// Where the operator stands, in characters from the start of the text.
+    pub(crate) op_place: usize,
     pub(crate) lhs: Expr,
     pub(crate) rhs: Expr,
     pub(crate) matching: Matching,
@@ -131,7 +132,7 @@ pub(crate) struct Binary {
 pub(crate) struct Matching {
     /// Whether `labels` are the only ones that count (`on`) or those that do not (`ignoring`).
     pub(crate) on: bool,
-    /// Sorted.
+    /// Once settled, sorted and each once.
     pub(crate) labels: Vec<Arc<str>>,
     /// Which side may have several series for one of the other.
     pub(crate) group: Group,
@@ -223,12 +224,15 @@ impl Expr {
             }
             Node::Call(_, args) => args.iter_mut().try_for_each(|arg| arg.settle(asked))?,
             Node::Aggregate(aggregate) => {
+                settle_labels(&mut aggregate.labels);
                 if let Some(param) = &mut aggregate.param {
                     param.settle(asked)?;
                 }
                 aggregate.expr.settle(asked)?;
             }
             Node::Binary(binary) => {
+                settle_labels(&mut binary.matching.labels);
+                settle_labels(&mut binary.matching.include);
                 binary.lhs.settle(asked)?;
                 binary.rhs.settle(asked)?;
             }
@@ -255,6 +259,43 @@ impl Expr {
         }
         for child in self.children() {
             child.collect_selectors(found);
+        }
+    }
+}
+
+fn settle_labels(labels: &mut Vec<Arc<str>>) {
+    labels.sort_unstable();
+    labels.dedup();
+}
+
+impl ValueKind {
+    /// The word with its article, for messages of the evaluation.
+    pub(crate) fn with_article(self) -> &'static str {
+        match self {
+            Self::Scalar => "a number",
+            Self::Vector => "an instant vector",
+            Self::Matrix => "a range vector",
+            Self::Text => "a string",
+        }
+    }
+
+    /// The word that Prometheus' documentation has for it.
+    pub fn documented(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Vector => "instant vector",
+            Self::Matrix => "range vector",
+            Self::Text => "string",
+        }
+    }
+
+    /// The word that Prometheus' API has for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Vector => "vector",
+            Self::Matrix => "matrix",
+            Self::Text => "string",
         }
     }
 }
