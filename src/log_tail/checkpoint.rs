@@ -40,6 +40,11 @@ pub(crate) struct State {
     pub(crate) format: String,
     /// Whether it is a compressed file of which all was handed over that can be read.
     pub(crate) done: bool,
+    /// The head before the last truncation: a copy that begins so was read.
+    pub(crate) head_before: Head,
+    /// When the file had been written last when it was looked at, nanoseconds; 0 where unknown.
+    /// Copies of what was truncated later are of this time or newer.
+    pub(crate) seen_ns: i64,
 }
 
 impl State {
@@ -63,6 +68,8 @@ impl State {
             behind: 0,
             format: String::new(),
             done: false,
+            head_before: Head::default(),
+            seen_ns: 0,
         }
     }
 
@@ -109,6 +116,12 @@ struct Stored {
     format: String,
     #[serde(default, skip_serializing_if = "is_zero")]
     done: bool,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    before_bytes: u16,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    before_hash: String,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    seen_ns: i64,
 }
 
 fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
@@ -137,6 +150,13 @@ pub(crate) fn encode(state: &State) -> Vec<u8> {
         behind: state.behind,
         format: state.format.clone(),
         done: state.done,
+        before_bytes: state.head_before.bytes,
+        before_hash: if state.head_before.bytes > 0 {
+            format!("{:016x}", state.head_before.hash)
+        } else {
+            String::new()
+        },
+        seen_ns: state.seen_ns,
     };
     serde_json::to_vec(&stored).expect("numbers and strings always serialize")
 }
@@ -166,6 +186,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<State, Unreadable> {
         behind: stored.behind,
         format: stored.format,
         done: stored.done,
+        head_before: if stored.before_bytes == 0 {
+            Head::default()
+        } else {
+            Head {
+                bytes: stored.before_bytes,
+                hash: u64::from_str_radix(&stored.before_hash, 16)?,
+            }
+        },
+        seen_ns: stored.seen_ns,
     })
 }
 
@@ -228,6 +257,8 @@ mod tests {
             behind: 0,
             format: String::new(),
             done: false,
+            head_before: Head::default(),
+            seen_ns: 0,
         }
     }
 
@@ -254,6 +285,8 @@ mod tests {
             behind: 9,
             format: "cri".to_owned(),
             done: true,
+            head_before: Head::of(b"older"),
+            seen_ns: 11,
             ..state()
         };
         assert_eq!(decode(&encode(&state)).expect("readable"), state);

@@ -10,6 +10,10 @@
 //!    read; the chunk is of the new content and is dropped, and reading starts again at 0,
 //! 5. else the chunk's lines are handed over together with the position behind them.
 //!
+//! Where the content is another one than at the last turn, or the file was empty then, whole
+//! contents may have been written, copied and cut off in between. `files` is told since when, and
+//! looks for their copies.
+//!
 //! Knows nothing about other files: which are open, whose turn it is and who was renamed is
 //! decided in `files`.
 
@@ -19,6 +23,7 @@ mod telling;
 use telling::failure;
 pub(crate) use telling::give_gap;
 
+use std::collections::VecDeque;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -48,6 +53,11 @@ use crate::streams::Streams;
 
 /// How much of one file is read before the next file has its turn.
 pub(crate) const CHUNK_BYTES: usize = 256 << 10;
+
+/// So many heads of contents that were truncated are kept in mind. More of them in one tick of the
+/// file system's clock (some milliseconds) would be needed for a copy of one that was read to be
+/// taken for one that was not.
+const HEADS_BEFORE_MAX: usize = 8;
 
 /// Where a file is, as far as its name goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,8 +124,9 @@ pub(crate) struct Follow {
     pub(crate) inode: Inode,
     pub(crate) place: Place,
     head: Head,
-    /// The head before the last truncation: that of a copy, if one was made.
-    head_before: Head,
+    /// The heads before the last truncations, the last one first: those of copies, if any were
+    /// made.
+    heads_before: VecDeque<Head>,
     file: Option<File>,
     /// The same for a compressed file.
     packed: Option<Box<Packed>>,
@@ -138,6 +149,12 @@ pub(crate) struct Follow {
     tell: bool,
     /// When the file was last written as of the last turn or look, nanoseconds.
     written_ns: i64,
+    /// When the file had been written last as of just before the last turn: all that was written
+    /// before is of the content that was seen then, or older. `None` where older content is not
+    /// wanted, or nothing is known.
+    seen_ns: Option<i64>,
+    /// Since when contents may have come and gone unseen, until `files` has looked for copies.
+    unseen_since_ns: Option<i64>,
     /// Time of the last record handed over of this file or one before it, as in its checkpoint.
     last_ns: i64,
     /// Whether all that was there at the last turn has been read.
@@ -180,7 +197,7 @@ impl Follow {
             },
             inode: state.inode,
             head: state.head,
-            head_before: Head::default(),
+            heads_before: [state.head_before].into(),
             file: None,
             packed: None,
             done: state.done,
@@ -198,6 +215,8 @@ impl Follow {
             told: Some((state.offset, state.pending)),
             tell: false,
             written_ns: 0,
+            seen_ns: (state.seen_ns > 0).then_some(state.seen_ns),
+            unseen_since_ns: None,
             at_end: false,
             last_ns: state.last_ns,
             path: state.path,
@@ -239,6 +258,18 @@ impl Follow {
         self.cut.take()
     }
 
+    /// Since when (as files are dated) whole contents may have been written, copied and cut off
+    /// unseen, if the turns since the last call left room for that.
+    pub(crate) fn take_unseen_since(&mut self) -> Option<i64> {
+        self.unseen_since_ns.take()
+    }
+
+    /// It was last written at this time when it was found: what is copied and cut off before the
+    /// first turn is missed.
+    pub(crate) fn seen_at(&mut self, written_ns: i64) {
+        self.seen_ns = Some(written_ns);
+    }
+
     /// Where the next byte is read.
     pub(crate) fn read_until(&self) -> u64 {
         self.splitter.next()
@@ -248,9 +279,9 @@ impl Follow {
         self.head
     }
 
-    /// The heads of the contents that were read: now and before the last truncation.
-    pub(crate) fn heads(&self) -> [Head; 2] {
-        [self.head, self.head_before]
+    /// The heads of the contents that were read: now and before the last truncations.
+    pub(crate) fn heads(&self) -> impl Iterator<Item = Head> + '_ {
+        std::iter::once(self.head).chain(self.heads_before.iter().copied())
     }
 
     /// Bytes read so far by this process.
@@ -347,6 +378,7 @@ impl Follow {
         };
         around.buffer.resize(CHUNK_BYTES, 0);
         let from = self.splitter.next();
+        let seen_ns = modified_ns(&file.metadata()?);
         let read = file.read_at(around.buffer, from)?;
         let mut start = [0; HEAD_BYTES_MAX];
         let start_bytes = read_fully(file, &mut start)?;
@@ -356,6 +388,11 @@ impl Follow {
         let upto = from + read as u64;
         let shorter = metadata.len() < upto;
         let head = self.head.grown(start).filter(|_| !shorter);
+        let was_empty = self.head.bytes == 0 && !start.is_empty();
+        if head.is_none() || was_empty {
+            self.unseen_since_ns = self.unseen_since_ns.or(self.seen_ns);
+        }
+        self.seen_ns = Some(seen_ns);
 
         if !self.probed && !start.is_empty() && head.is_some() {
             if let Some(reason) = probe::not_text(start) {
@@ -527,7 +564,8 @@ impl Follow {
         }
         self.splitter.restart();
         self.decoder.restart();
-        self.head_before = std::mem::take(&mut self.head);
+        self.heads_before.push_front(std::mem::take(&mut self.head));
+        self.heads_before.truncate(HEADS_BEFORE_MAX);
         self.known_bytes = 0;
         self.tell = true;
         Ok(())
@@ -570,6 +608,8 @@ impl Follow {
                 behind: self.status.lag_bytes.load(Relaxed),
                 format: self.decoder.format_name().to_owned(),
                 done: self.done,
+                head_before: self.heads_before.front().copied().unwrap_or_default(),
+                seen_ns: self.seen_ns.unwrap_or_default(),
             })),
         });
     }

@@ -7,9 +7,7 @@
 //! - A text log that is rotated as logrotate does, numbered and compressed.
 //! - A text log that is copied and truncated. What is written between the copy and the truncation
 //!   is destroyed by whoever truncates; this writer writes nothing in between, so that nothing
-//!   should be missing. Known fault: in about one of 50 rounds a copy that was made and cut off
-//!   again between two looks is not recognised. A short run lets one copy's records pass for it,
-//!   a long one does not; nothing may be there twice in either.
+//!   may be missing, also where a file is filled, copied and truncated between two looks.
 //! - At last, a log that is deleted while it is open. Not before: what a kill takes from memory is
 //!   read again from the files, and a deleted one cannot be.
 //!
@@ -222,9 +220,8 @@ fn found(yagura: &Appliance, word: &str) -> BTreeMap<String, usize> {
     found
 }
 
-/// Waits until all of a writer's records are there, and checks that each is there once, but for
-/// so many that may be missing.
-fn check(yagura: &Appliance, word: &str, expected: &[String], may_miss: usize) {
+/// Waits until all of a writer's records are there, and checks that each is there once.
+fn check(yagura: &Appliance, word: &str, expected: &[String]) {
     let deadline = Instant::now() + PATIENCE;
     let wanted: BTreeSet<&String> = expected.iter().collect();
     loop {
@@ -241,13 +238,6 @@ fn check(yagura: &Appliance, word: &str, expected: &[String], may_miss: usize) {
                 std::io::stdout(),
                 "{word}: {} records, each is there once",
                 expected.len()
-            );
-            return;
-        }
-        if Instant::now() >= deadline && missing.len() <= may_miss && more.is_empty() {
-            println!(
-                "{word}: {} records are missing: the known fault",
-                missing.len()
             );
             return;
         }
@@ -331,9 +321,7 @@ fn rotation_of_every_kind_through_kills_gives_each_record_once() {
         .collect();
     let yagura = site.start();
     for (word, expected) in &written {
-        let is_known_fault = *word == "copied" && rounds == ROUNDS_DEFAULT;
-        let may_miss = if is_known_fault { ROTATE_EVERY } else { 0 };
-        check(&yagura, word, expected, may_miss);
+        check(&yagura, word, expected);
     }
 
     // Deleted while it is open: read to its end.
@@ -348,7 +336,7 @@ fn rotation_of_every_kind_through_kills_gives_each_record_once() {
     fs::remove_file(&file).expect("removed");
     open.write_all(text(10..3_000).as_bytes()).expect("written");
     drop(open);
-    check(&yagura, "deleted", &lines(0..3_000).collect::<Vec<_>>(), 0);
+    check(&yagura, "deleted", &lines(0..3_000).collect::<Vec<_>>());
     assert!(
         yagura.logs("\"yagura gap\"", 10).is_empty(),
         "nothing is missing, so nothing may be said to be; seed {seed}"

@@ -21,7 +21,7 @@ use tracing::{debug, warn};
 use super::{Files, Key, Now};
 use crate::checkpoint::State;
 use crate::config::Start;
-use crate::disk::last_line_end;
+use crate::disk::{last_line_end, modified_ns};
 use crate::find::{FILES_MAX, Found};
 use crate::follow::{Follow, Place};
 use crate::identity::Inode;
@@ -240,6 +240,8 @@ impl Files {
         let mut follow = Follow::new(state, setting);
         if at_end {
             follow.tell_position();
+        } else {
+            follow.seen_at(modified_ns(&seen.metadata));
         }
         // Told even while it is empty: compressed files that end before are known to be read.
         follow.comes_after(self.last_ns_of(&path));

@@ -38,8 +38,6 @@ struct Part<'a> {
     head: Head,
     /// Where the part begins.
     offset: u64,
-    /// What holds it was written after this, nanoseconds.
-    since_ns: i64,
 }
 
 impl Files {
@@ -114,7 +112,6 @@ impl Files {
             origin: &state.origin,
             head: state.head,
             offset: state.offset,
-            since_ns: state.told_ns,
         };
         let truncated = fs::metadata(&state.origin)
             .is_ok_and(|metadata| Inode::of(&metadata).number == state.inode.number);
@@ -128,7 +125,7 @@ impl Files {
 
     /// A plain copy that holds a part of a file.
     fn copy_of(&self, part: &Part<'_>) -> Option<Sibling> {
-        let mut copies = Siblings::default().of(part.origin, part.since_ns);
+        let mut copies = Siblings::default().of(part.origin, 0);
         copies.retain(|copy| self.holds(copy, part));
         copies.pop()
     }
@@ -180,7 +177,7 @@ impl Files {
             follow::give_gap(&gap, output, &mut streams, &mut self.outlet)?;
         }
         let gone = self.gone.entry(state.origin).or_default();
-        gone.heads.push(state.head);
+        gone.heads.extend([state.head, state.head_before]);
         gone.last_ns = gone.last_ns.max(state.last_ns);
         self.outlet.position(model::Checkpoint {
             source,
@@ -200,7 +197,6 @@ impl Files {
                 origin: &follow.origin,
                 head: follow.head(),
                 offset: follow.read_until(),
-                since_ns: 0,
             };
             if let Some(packed) = self.packed_form_of(&part) {
                 self.go_on_packed(key, packed, now);
@@ -272,9 +268,8 @@ impl Files {
             origin: &origin,
             head: cut.head,
             offset: cut.offset,
-            since_ns: 0,
         };
-        let copy = self.copy_of(&part);
+        let copy = (self.copy_of(&part)).or_else(|| self.packed_form_of(&part));
         if cut.bytes == 0 && copy.as_ref().is_none_or(|copy| copy.bytes <= cut.offset) {
             return Ok(());
         }
@@ -289,6 +284,9 @@ impl Files {
             );
             state.head = cut.head;
             state.last_ns = cut.last_ns;
+            if gz::is_packed(&state.path) {
+                self.metrics.packed_files.inc();
+            }
             let follow = Follow::new(state, self.setting(&origin));
             self.insert(follow, None, now);
             return Ok(());
@@ -398,6 +396,38 @@ impl Files {
             siblings.list_anew(path);
             candidates = self.unread_siblings(path, siblings, looks);
         }
+        self.begin_unread(path, candidates, now);
+    }
+
+    /// The content of a live file is another one than at its last turn, or the file was empty
+    /// then. Contents that came and went in between are in copies, if any were made: those that
+    /// are as new as what was seen last, and of no content that was read.
+    ///
+    /// 1. The copy of an unseen content was last written after the truncation before it, so not
+    ///    before what the last turn saw. Both times are of the file system's clock.
+    /// 2. Copies of what was seen are known by their heads, older ones by their times as well.
+    /// 3. A copy that is being made begins as the live file does, or it is of a content that is
+    ///    cut off by now, and complete.
+    ///
+    /// What this cannot tell apart: contents whose first KiB is the same to the byte. And a copy
+    /// that is compressed at once is only known by the head of what was being read: compression
+    /// sets a new time, so that of others nobody can say when they were written.
+    pub(super) fn begin_unseen_copies(&mut self, key: Key, since_ns: i64, now: Now) {
+        let Some(entry) = self.entries.get(&key) else {
+            return;
+        };
+        if entry.follow.place != Place::Named {
+            return;
+        }
+        let origin = entry.follow.origin.clone();
+        // `of` leaves out what was written at the time itself.
+        let since_ns = since_ns.saturating_sub(1).max(self.unread_since_ns);
+        let candidates = Siblings::default().of(&origin, since_ns);
+        self.begin_unread(&origin, candidates, now);
+    }
+
+    /// Begins those rotated files of a name that are no copies of what is read.
+    fn begin_unread(&mut self, path: &Path, candidates: Vec<Sibling>, now: Now) {
         if candidates.is_empty() {
             return;
         }

@@ -99,6 +99,7 @@ impl Files {
             entry.active_at = now.elapsed;
         }
         let cut = entry.follow.take_cut();
+        let unseen_since_ns = entry.follow.take_unseen_since();
         let quiet = now.elapsed.saturating_sub(entry.active_at);
         let mut forget = false;
         if end == TurnEnd::AtEnd {
@@ -126,6 +127,9 @@ impl Files {
         }
         if let Some(cut) = cut {
             self.recover_cut(key, cut, now)?;
+        }
+        if let Some(since_ns) = unseen_since_ns {
+            self.begin_unseen_copies(key, since_ns, now);
         }
         if forget {
             self.remember_gone(key);

@@ -124,3 +124,121 @@ fn a_file_of_one_line_that_is_open_while_it_is_compressed_is_read_once() {
     world.step();
     check(&world, 160);
 }
+
+/// Copies and truncates, as logrotate's copytruncate does.
+fn copy_and_truncate(world: &World, copy: &str) {
+    std::fs::copy(world.path("0.log"), world.path(copy)).expect("copied");
+    world.truncate("0.log");
+}
+
+/// Time passes that the file system's clock notices.
+fn tick(world: &World) {
+    let mut n = 0;
+    let time = |n| {
+        let path = world.path(&format!("tick{n}"));
+        std::fs::write(&path, "x").expect("written");
+        let modified = std::fs::metadata(&path).and_then(|found| found.modified());
+        std::fs::remove_file(&path).expect("removed");
+        modified.expect("a time")
+    };
+    let before = time(0);
+    while time(n) == before {
+        n += 1;
+    }
+}
+
+#[test]
+fn contents_that_are_copied_and_cut_off_between_two_turns_are_read_from_their_copies() {
+    // The file is followed: half read, read to its end, or just truncated.
+    for (read, empty) in [(5, false), (10, false), (10, true)] {
+        let mut world = World::new();
+        world.append("0.log", lines(0..read));
+        world.glance();
+        world.append("0.log", lines(read..10));
+        copy_and_truncate(&world, "0.log.1");
+        if empty {
+            world.glance();
+        }
+        world.append("0.log", lines(10..160));
+        copy_and_truncate(&world, "0.log.2");
+        world.append("0.log", lines(160..170));
+        copy_and_truncate(&world, "0.log.3");
+        world.append("0.log", lines(170..180));
+        for _ in 0..2 {
+            world.step();
+            world.step();
+            check(&world, 180);
+            world.stop(false);
+        }
+        // What was read is not read again where a truncation comes later.
+        world.step();
+        tick(&world);
+        copy_and_truncate(&world, "0.log.4");
+        world.append("0.log", lines(180..190));
+        world.step();
+        world.step();
+        check(&world, 190);
+    }
+}
+
+#[test]
+fn so_are_those_that_come_and_go_in_the_middle_of_the_first_look() {
+    let mut world = World::new();
+    world.append("0.log", lines(0..10));
+    world.glance_while(|world| {
+        copy_and_truncate(world, "0.log.1");
+        world.append("0.log", lines(10..20));
+    });
+    world.step();
+    check(&world, 20);
+}
+
+#[test]
+fn so_are_those_that_come_and_go_around_a_restart() {
+    for killed in [false, true] {
+        let mut world = World::new();
+        world.append("0.log", lines(0..10));
+        world.step();
+        world.sink.commit();
+        copy_and_truncate(&world, "0.log.1");
+        world.glance();
+        world.stop(killed);
+        // Nothing is known of the live file but what it was before.
+        tick(&world);
+        world.append("0.log", lines(10..20));
+        copy_and_truncate(&world, "0.log.2");
+        world.append("0.log", lines(20..30));
+        world.glance_while(|world| {
+            copy_and_truncate(world, "0.log.3");
+            world.append("0.log", lines(30..40));
+            copy_and_truncate(world, "0.log.4");
+        });
+        world.append("0.log", lines(40..50));
+        world.step();
+        world.step();
+        check(&world, 50);
+        world.stop(killed);
+        world.step();
+        check(&world, 50);
+    }
+}
+
+#[test]
+fn copies_of_what_was_read_are_left_alone_however_many_there_are() {
+    let mut world = World::new();
+    for n in 0..6 {
+        world.append("0.log", lines(n * 10..n * 10 + 10));
+        world.step();
+        world.step();
+        copy_and_truncate(&world, &format!("0.log.{n}"));
+        if n % 2 == 0 {
+            world.step();
+            // Even where hardly anything is known of the live file.
+            world.stop(false);
+        }
+    }
+    world.append("0.log", lines(60..70));
+    world.step();
+    world.step();
+    check(&world, 70);
+}
