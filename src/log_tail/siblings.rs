@@ -124,6 +124,11 @@ impl Siblings {
         })
     }
 
+    /// Lists the folder of a path, if that was not done before.
+    pub(crate) fn list(&mut self, path: &Path) {
+        let _ = self.neighbours(path);
+    }
+
     /// Forgets what was in the folder of a path.
     pub(crate) fn list_anew(&mut self, path: &Path) {
         if let Some(folder) = path.parent() {

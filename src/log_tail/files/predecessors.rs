@@ -66,42 +66,33 @@ impl Files {
         found: &Found,
         now: Now,
     ) -> Result<(), Stopped> {
-        let state = &restored.state;
-        let is_it = |path: &Path| {
-            let inode = fs::metadata(path).ok().filter(Metadata::is_file)?;
-            (Inode::of(&inode).number == state.inode.number
-                && crate::restore::fits(state, path, &inode))
-            .then(|| (path.to_owned(), Inode::of(&inode)))
-        };
-        let place = is_it(&state.path).or_else(|| {
-            let folder = state.path.parent()?;
-            let device = fs::metadata(folder)
-                .ok()
-                .map(|metadata| Inode::of(&metadata).device)?;
-            is_it(&by_inode_in(
-                folder,
-                Inode {
-                    device,
-                    ..state.inode
+        let mut restored = restored;
+        for _ in 0..LISTINGS_MAX {
+            let mut siblings = Siblings::default();
+            let origin = restored.state.origin.clone();
+            // What is not there any more at the end was moved meanwhile.
+            siblings.list(&origin);
+            match place_of_state(&restored.state) {
+                // Where it always was: the configuration names it no more. Its position is kept,
+                // in case that the configuration changes back.
+                Some((path, _)) if path == origin && !found.files.contains(&path) => return Ok(()),
+                Some((path, inode)) => {
+                    if !self.by_inode.contains_key(&inode) {
+                        self.resume(restored, path, inode, now);
+                    }
+                    return Ok(());
+                }
+                None => match self.resume_elsewhere(restored, now) {
+                    None => return Ok(()),
+                    Some(left) => restored = left,
                 },
-            )?)
-        });
-        match place {
-            // Where it always was: the configuration names it no more. Its position is kept, in
-            // case that the configuration changes back.
-            Some((path, _)) if path == state.origin && !found.files.contains(&path) => {}
-            Some((path, inode)) => {
-                if !self.by_inode.contains_key(&inode) {
-                    self.resume(restored, path, inode, now);
-                }
             }
-            None => {
-                if let Some(restored) = self.resume_elsewhere(restored, now) {
-                    return self.forget_lost(restored, now);
-                }
+            // It may have been under a name that was looked at before or behind it.
+            if !siblings.have_moved(&origin) {
+                break;
             }
         }
-        Ok(())
+        self.forget_lost(restored, now)
     }
 
     /// Step 4: the rest of a file is in its compressed form, or in a copy if it was copied and
@@ -481,4 +472,25 @@ impl Files {
             .filter(|(_, entry)| entry.follow.place != Place::Named && !entry.follow.at_end);
         renamed.map(|(key, _)| key).max()
     }
+}
+
+/// Where the file of a checkpoint is: under its path, or renamed in its folder.
+fn place_of_state(state: &State) -> Option<(PathBuf, Inode)> {
+    let is_it = |path: &Path| {
+        let inode = fs::metadata(path).ok().filter(Metadata::is_file)?;
+        (Inode::of(&inode).number == state.inode.number
+            && crate::restore::fits(state, path, &inode))
+        .then(|| (path.to_owned(), Inode::of(&inode)))
+    };
+    is_it(&state.path).or_else(|| {
+        let folder = state.path.parent()?;
+        let device = Inode::of(&fs::metadata(folder).ok()?).device;
+        is_it(&by_inode_in(
+            folder,
+            Inode {
+                device,
+                ..state.inode
+            },
+        )?)
+    })
 }
