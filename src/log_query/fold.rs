@@ -50,6 +50,15 @@ pub trait Fold: Send {
     /// them lie in the grain that begins at `time_ns`, or in its part that was searched.
     fn lines(&mut self, labels: &Labels, level: Level, time_ns: i64, count: u64);
 
+    /// So many lines that are the same in all that is wanted; only called where [`Wanted`] asks for
+    /// rounded times and neither text nor pattern. All of them lie in the grain of the row's time,
+    /// or in its part that was searched.
+    fn alike(&mut self, row: &Row<'_>, count: u64) {
+        for _ in 0..count {
+            self.line(row);
+        }
+    }
+
     /// Takes over what another fold of the same kind has gathered.
     fn merge(&mut self, other: Box<dyn Fold>);
 

@@ -30,6 +30,7 @@ mod retention;
 mod streams;
 mod table;
 mod tokens;
+mod values;
 
 mod bits;
 mod facets;

@@ -19,6 +19,7 @@ use tracing::warn;
 use crate::block;
 use crate::block::decode::Block;
 use crate::block::encode::{EncodedBlock, Encoder};
+use crate::block::summary::Summary;
 use crate::catalogue::PartitionRow;
 use crate::failure::{index_failed, io_failed};
 use crate::index::{BlockIndex, IndexWriter};
@@ -27,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::open::Generation;
 use crate::patterns::{self, PatternTable};
 use crate::table::{self, BlockMeta, count_minutes};
+use crate::values::{self, FieldValues, ValuesWriter};
 
 const BLOCK_FILE: &str = "blocks";
 const TABLE_FILE: &str = "table";
@@ -53,6 +55,14 @@ struct PendingBlock {
     stream: StreamId,
     first_sequence: u64,
     lines: Lines,
+}
+
+/// A block ready to be written.
+struct ReadyBlock {
+    block: PendingBlock,
+    encoded: EncodedBlock,
+    patterns: PatternTable,
+    summary: Summary,
 }
 
 /// The name of a partition's folder.
@@ -201,6 +211,20 @@ impl Partition {
         }
     }
 
+    /// How often a field has which values in each block; `None` where that is not known.
+    pub(crate) fn values(&self, field: &str, metrics: &Metrics) -> Option<FieldValues> {
+        match values::read(&self.folder, field) {
+            Ok(values) => values,
+            Err(_) if self.is_dropped() => None,
+            Err(why) => {
+                let path = self.folder.join(values::FILE);
+                let error = StoreError::Damaged(format!("{}: {why}", path.display()));
+                self.tell_damage(&error, metrics);
+                None
+            }
+        }
+    }
+
     pub(crate) fn is_dropped(&self) -> bool {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -240,9 +264,17 @@ fn write_folder(
     let mut pending = Vec::with_capacity(ENCODE_BATCH);
     let encoders = Mutex::new(Vec::new());
     let mut all_patterns = PatternTable::default();
+    let mut all_values = ValuesWriter::default();
     let mut write_batch = |pending: &mut Vec<PendingBlock>| {
-        for (block, encoded, patterns) in encode_batch(pending, &encoders, &path)? {
+        for ready in encode_batch(pending, &encoders, &path)? {
+            let ReadyBlock {
+                block,
+                encoded,
+                patterns,
+                summary,
+            } = ready;
             all_patterns.merge(patterns);
+            all_values.add(summary);
             out.write_all(&encoded.bytes)
                 .map_err(|source| io_failed("write", &path, source))?;
             index
@@ -305,6 +337,11 @@ fn write_folder(
         .write()
         .map_err(|source| io_failed("compress", &path, source))?;
     write_synced(&path, &bytes)?;
+    let path = folder.join(values::FILE);
+    let bytes = all_values
+        .write()
+        .map_err(|source| io_failed("compress", &path, source))?;
+    write_synced(&path, &bytes)?;
     sync_files(&index_folder)?;
     sync_folder(folder)?;
     Ok(blocks)
@@ -316,7 +353,7 @@ fn encode_batch(
     pending: &mut Vec<PendingBlock>,
     encoders: &Mutex<Vec<Encoder>>,
     path: &Path,
-) -> Result<Vec<(PendingBlock, EncodedBlock, PatternTable)>, StoreError> {
+) -> Result<Vec<ReadyBlock>, StoreError> {
     let blocks = std::mem::take(pending);
     let encoded: Vec<std::io::Result<_>> = blocks
         .par_iter()
@@ -327,20 +364,35 @@ fn encode_batch(
             encoders.lock().push(encoder);
             let encoded = encoded?;
             // Read back at once, as a search will: a block that could not be is never committed.
-            let patterns = PatternTable::of_block(encoded.bytes.clone(), &block.lines)
-                .map_err(std::io::Error::other)?;
-            Ok((encoded, patterns))
+            let (patterns, summary) =
+                read_back(&encoded, &block.lines).map_err(std::io::Error::other)?;
+            Ok((encoded, patterns, summary))
         })
         .collect();
     blocks
         .into_iter()
         .zip(encoded)
         .map(|(block, encoded)| {
-            let (encoded, patterns) =
+            let (encoded, patterns, summary) =
                 encoded.map_err(|source| io_failed("compress a block of", path, source))?;
-            Ok((block, encoded, patterns))
+            Ok(ReadyBlock {
+                block,
+                encoded,
+                patterns,
+                summary,
+            })
         })
         .collect()
+}
+
+/// What is told of a block beside it.
+fn read_back(
+    encoded: &EncodedBlock,
+    lines: &Lines,
+) -> Result<(PatternTable, Summary), block::bytes::Corrupt> {
+    let mut block = Block::open(encoded.bytes.clone())?;
+    let patterns = PatternTable::of_block(&mut block, lines)?;
+    Ok((patterns, block.summary(lines)?))
 }
 
 fn meta_of(block: &PendingBlock, offset: u64, len: usize) -> Result<BlockMeta, StoreError> {

@@ -46,9 +46,8 @@ pub(crate) struct Seen {
 pub(crate) struct PatternTable(FxHashMap<u64, Seen>);
 
 impl PatternTable {
-    /// The patterns of a block that has just been made of these lines.
-    pub(crate) fn of_block(bytes: Vec<u8>, lines: &Lines) -> Result<Self, Corrupt> {
-        let mut block = Block::open(bytes)?;
+    /// The patterns of a block of these lines.
+    pub(crate) fn of_block(block: &mut Block, lines: &Lines) -> Result<Self, Corrupt> {
         let column = block.patterns(&Bits::all(lines.len()))?;
         let ids: Vec<u64> = column.patterns.iter().map(|p| pattern_id(p)).collect();
         let mut table = Self::default();

@@ -295,12 +295,16 @@ impl Fold for Groups {
             }
             return;
         }
+        self.alike(row, 1);
+    }
+
+    fn alike(&mut self, row: &Row<'_>, count: u64) {
         match row.values {
-            [] => self.add(&[], row.time_ns, 1),
-            [value] => self.add(&[value.map(Cow::Borrowed)], row.time_ns, 1),
+            [] => self.add(&[], row.time_ns, count),
+            [value] => self.add(&[value.map(Cow::Borrowed)], row.time_ns, count),
             values => {
                 let values: Vec<_> = values.iter().map(|v| v.map(Cow::Borrowed)).collect();
-                self.add(&values, row.time_ns, 1);
+                self.add(&values, row.time_ns, count);
             }
         }
     }

@@ -336,6 +336,16 @@ impl Block {
         column.ids.as_deref().unwrap_or_default()
     }
 
+    /// The whole dictionary frame.
+    pub(super) fn dictionary_frame(&mut self) -> Result<&[u8], Corrupt> {
+        self.frame(FRAME_DICTIONARY)
+    }
+
+    /// The frame of all hex columns.
+    pub(super) fn packed_frame(&mut self) -> Result<&[u8], Corrupt> {
+        self.frame(FRAME_PACKED)
+    }
+
     /// The whole dictionary frame and the ends of its values.
     pub(super) fn dictionary(&mut self) -> Result<(&[u8], &[u32]), Corrupt> {
         self.dictionary_ends()?;

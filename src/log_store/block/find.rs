@@ -231,6 +231,10 @@ impl Block {
         is_done: &[bool],
         verdict: &mut Verdict,
     ) -> Result<(), Corrupt> {
+        // Where values end is only asked once it is in one.
+        if sought.find_letters(self.dictionary_frame()?, 0).is_none() {
+            return Ok(());
+        }
         let (frame, ends) = self.dictionary()?;
         let hits = values_with(sought, frame, ends);
         if hits.is_empty() {
@@ -323,6 +327,10 @@ impl Block {
         if !looks.time && !looks.decimal && !looks.hex {
             return Ok(());
         }
+        let in_hex = looks.hex && self.may_be_in_hex(sought)?;
+        if !looks.time && !looks.decimal && !in_hex {
+            return Ok(());
+        }
         for number in undone(is_done) {
             let n_columns = self.shapes.get(number).map_or(0, |s| s.columns.len());
             for column in 0..n_columns {
@@ -334,7 +342,7 @@ impl Block {
                         self.find_in_written(sought, number, column)?
                     }
                     Some(Stored::Hex { width, .. })
-                        if looks.hex && sought.letters().len() <= width * 2 =>
+                        if in_hex && sought.letters().len() <= width * 2 =>
                     {
                         self.find_in_hex(sought, number, column)?
                     }

@@ -7,7 +7,7 @@
 //! 3. [`decode`] opens a block and decodes only the [`frames`] and the columns of its [`directory`]
 //!    that are asked for.
 //! 4. [`fields`] reads a field of JSON, logfmt and the like as a column.
-//! 5. [`patterns`] says which lines look alike.
+//! 5. [`patterns`] says which lines look alike, [`summary`] which values fields have how often.
 //! 6. [`find`] says which lines hold a text by looking at shapes and columns, without rebuilding
 //!    a single line; what is [`sought`] may reach over several pieces ([`crossing`]).
 //!
@@ -24,6 +24,7 @@ mod frames;
 mod ints;
 pub(crate) mod patterns;
 pub(crate) mod sought;
+pub(crate) mod summary;
 pub(crate) mod template;
 pub(crate) mod time_text;
 mod values;

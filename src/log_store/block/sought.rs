@@ -22,6 +22,35 @@ pub(crate) struct Sought {
     /// Whether it can stand inside a variable.
     pub(super) fits_values: bool,
     pub(super) looks: Looks,
+    /// The whole bytes that it makes among packed hex digits, from its first digit on and from its
+    /// second; `None` where it is not hex, or too short to tell.
+    pub(super) packed: Option<Box<[memmem::Finder<'static>; 2]>>,
+}
+
+/// With fewer hex digits than this, packed bytes hold it everywhere: values are written out.
+const HEX_DIGITS_MIN: usize = 4;
+
+/// Prepares the search among packed hex digits.
+fn packed_finders(letters: &[char]) -> Option<Box<[memmem::Finder<'static>; 2]>> {
+    let digits: Option<Vec<u8>> = letters
+        .iter()
+        .map(|c| {
+            c.to_digit(16)
+                .filter(|_| !c.is_ascii_uppercase())
+                .map(|digit| digit as u8)
+        })
+        .collect();
+    let digits = digits.filter(|digits| digits.len() >= HEX_DIGITS_MIN)?;
+    let from = |skipped: usize| {
+        let whole: Vec<u8> = digits
+            .get(skipped..)
+            .unwrap_or_default()
+            .chunks_exact(2)
+            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
+            .collect();
+        memmem::Finder::new(&whole).into_owned()
+    };
+    Some(Box::new([from(0), from(1)]))
 }
 
 #[derive(Debug, Clone)]
@@ -60,7 +89,8 @@ impl Looks {
         Self {
             integer: all(|c| c.is_ascii_digit()),
             decimal: all(|c| c.is_ascii_digit() || c == '.'),
-            hex: all(|c| matches!(c.to_ascii_lowercase(), '0'..='9' | 'a'..='f')),
+            // Hex columns have no upper-case letters.
+            hex: all(|c| matches!(c, '0'..='9' | 'a'..='f')),
             time: all(|c| {
                 c.is_ascii_digit()
                     || matches!(c, '-' | ':' | '.' | ',' | ' ' | 'T' | 't' | 'Z' | 'z')
@@ -95,6 +125,7 @@ impl Sought {
         Self {
             fits_values: fits_values(needle.as_str().as_bytes()),
             looks: Looks::of(&letters),
+            packed: packed_finders(&letters),
             finder: Finder::Folded(needle),
             letters,
             borders,
@@ -115,6 +146,7 @@ impl Sought {
         Some(Self {
             finder: Finder::Exact(Box::new(memmem::Finder::new(text).into_owned())),
             looks: Looks::of(&letters),
+            packed: packed_finders(&letters),
             letters,
             borders: (false, false),
             bytes,

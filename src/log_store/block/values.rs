@@ -8,9 +8,6 @@ use super::find::values_with;
 use super::sought::Sought;
 use super::{FRAME_PACKED, VALUE_END};
 
-/// With fewer hex digits than this, packed bytes hold it everywhere: values are written out.
-const HEX_DIGITS_MIN: usize = 4;
-
 impl Block {
     /// Rows, numbered within the shape, whose written value holds the text.
     pub(super) fn find_in_written(
@@ -29,6 +26,16 @@ impl Block {
         Ok(values_with(sought, &text, &ends))
     }
 
+    /// Whether the whole bytes of a text stand anywhere among the packed values.
+    pub(super) fn may_be_in_hex(&mut self, sought: &Sought) -> Result<bool, Corrupt> {
+        let Some(packed) = &sought.packed else {
+            // Too short to tell.
+            return Ok(true);
+        };
+        let frame = self.packed_frame()?;
+        Ok(packed.iter().any(|finder| finder.find(frame).is_some()))
+    }
+
     /// The same for hex: first the whole bytes of the text are looked for among the packed ones.
     pub(super) fn find_in_hex(
         &mut self,
@@ -36,13 +43,9 @@ impl Block {
         shape: usize,
         column: usize,
     ) -> Result<Vec<usize>, Corrupt> {
-        let Some(digits) = hex_digits(sought.letters()) else {
-            // An upper-case letter: hex columns have none.
-            return Ok(Vec::new());
-        };
-        if digits.len() < HEX_DIGITS_MIN {
+        let Some(finders) = &sought.packed else {
             return self.find_in_written(sought, shape, column);
-        }
+        };
         self.prepare_column(shape, column)?;
         let Some((n, Stored::Hex { start, width })) = self
             .shapes
@@ -55,19 +58,10 @@ impl Block {
             .loaded(FRAME_PACKED)
             .get(*start..start + n * width)
             .ok_or(Corrupt("a packed value is missing"))?;
-        let mut rows = Vec::new();
-        // The text begins with the first digit of a byte or with the second.
-        for skipped in [0, 1] {
-            let whole: Vec<u8> = digits
-                .get(skipped..)
-                .unwrap_or_default()
-                .chunks_exact(2)
-                .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
-                .collect();
-            for at in memchr::memmem::find_iter(packed, &whole) {
-                rows.push(at / (*width).max(1));
-            }
-        }
+        let mut rows: Vec<usize> = (finders.iter())
+            .flat_map(|finder| finder.find_iter(packed))
+            .map(|at| at / (*width).max(1))
+            .collect();
         rows.sort_unstable();
         rows.dedup();
         let mut text = Vec::new();

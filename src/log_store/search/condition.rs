@@ -74,8 +74,11 @@ impl Condition {
 
     fn of_regex(regex: &Regex) -> Self {
         let required = required(regex);
+        let mut clauses: Vec<Vec<Sought>> = required.clauses.iter().map(sought_of).collect();
+        // Few texts first: what they rule out need not be looked through for the many.
+        clauses.sort_by_key(Vec::len);
         Self::Regex {
-            clauses: required.clauses.iter().map(sought_of).collect(),
+            clauses,
             is_exact: required.is_exact,
         }
     }

@@ -1,7 +1,7 @@
 //! Hands matching lines to folds, on all cores.
 //!
-//! 1. A block of which the block table says all that is wanted (labels and levels decide, times
-//!    are wanted coarsely) is handed over as counts and not opened.
+//! 1. A block of which the partition says all that is wanted is handed over as counts and not
+//!    opened ([`super::counted`]).
 //! 2. Of the others the matching rows are found ([`super::opened`]), and only what is wanted of
 //!    them is read: nothing, times and levels, columns of fields, or their text.
 //!
@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use log_query::{Fold, LEVEL, NewFold, Search, SearchSummary, Wanted};
-use model::{Labels, Level, StoreError};
+use log_query::{Fold, NewFold, Search, SearchSummary, Wanted};
+use model::{Level, StoreError};
 use rayon::prelude::*;
 
+use super::counted::{Counted, floor};
 use super::opened::Opened;
 use super::plan::{OfStream, Plan};
 use super::rows;
@@ -23,7 +24,6 @@ use super::scan::{self, Counters, Source, Window};
 use super::snapshot::Snapshot;
 use crate::bits::Bits;
 use crate::metrics::Metrics;
-use crate::table::MINUTE_NS;
 
 /// Answers [`log_query::LogReader::fold`].
 pub(crate) fn fold(
@@ -41,6 +41,7 @@ pub(crate) fn fold(
     let mut counters = Counters::default();
     let sources = snapshot.sources(&mut plan, Window::of(search), metrics, &mut counters);
     let job = Job {
+        counted: Counted::new(&plan, search, wanted, metrics, &sources),
         sources: &sources,
         plan: &plan,
         search,
@@ -84,6 +85,7 @@ pub(crate) fn fold(
 
 /// What the threads share.
 struct Job<'a> {
+    counted: Counted<'a>,
     sources: &'a [Source],
     plan: &'a Plan<'a>,
     search: &'a Search,
@@ -126,7 +128,7 @@ impl Job<'_> {
         source: &Source,
         fold: &mut dyn Fold,
     ) -> Result<(u64, Counters), StoreError> {
-        if let Some(lines) = self.fold_summary(source, fold) {
+        if let Some(lines) = self.counted.fold(source, fold) {
             if self.search.stop.is_stopped() {
                 return Err(StoreError::Cancelled);
             }
@@ -143,7 +145,7 @@ impl Job<'_> {
                 if rows.is_empty() {
                     return Ok(0);
                 }
-                if let Some(grain_ns) = self.grain_ns(of_stream.labels) {
+                if let Some(grain_ns) = self.counted.grain_ns(of_stream.labels) {
                     fold_counts(source, grain_ns, of_stream, &mut opened, &rows, fold)?;
                 } else {
                     rows::fold_rows(self.wanted, of_stream, &mut opened, &rows, fold)?;
@@ -151,51 +153,6 @@ impl Job<'_> {
                 Ok(rows.count() as u64)
             },
         )
-    }
-
-    /// The grain, where counts by label, level and rounded time are all that is wanted of a stream.
-    fn grain_ns(&self, labels: &Labels) -> Option<i64> {
-        let Wanted {
-            text,
-            fields,
-            pattern,
-            grain_ns,
-        } = self.wanted;
-        let is_told = |name: &String| name == LEVEL || labels.get(name).is_some();
-        grain_ns.filter(|grain_ns| *grain_ns > 0 && !text && !pattern && fields.iter().all(is_told))
-    }
-
-    /// Hands over a block by its entry in the table, where that says it all; else `None`.
-    fn fold_summary(&self, source: &Source, fold: &mut dyn Fold) -> Option<u64> {
-        let block = source.meta()?;
-        let of_stream = self.plan.stream(source.stream)?;
-        let grain_ns = self.grain_ns(of_stream.labels)?;
-        let levels = of_stream.need.is_exact()?;
-        if !Window::of(self.search).covers(block.min_ns, block.max_ns) {
-            return None;
-        }
-        let is_one_grain = block.min_ns.div_euclid(grain_ns) == block.max_ns.div_euclid(grain_ns);
-        if !is_one_grain && grain_ns % MINUTE_NS != 0 {
-            return None;
-        }
-        let mut lines = 0;
-        for count in &block.counts {
-            if levels >> count.level & 1 == 0 {
-                continue;
-            }
-            let time_ns = if is_one_grain {
-                block.min_ns
-            } else {
-                // All lines of a minute lie in one grain, but its start may lie before the oldest
-                // line and, at the edge of time, before what 64 bits hold.
-                count.minute.saturating_mul(MINUTE_NS).max(block.min_ns)
-            };
-            let n = u64::from(count.lines);
-            let level = Level::from_number(count.level);
-            fold.lines(of_stream.labels, level, floor(time_ns, grain_ns), n);
-            lines += n;
-        }
-        Some(lines)
     }
 }
 
@@ -248,9 +205,4 @@ fn fold_counts(
         fold.lines(of_stream.labels, level, time_ns, n);
     }
     Ok(())
-}
-
-/// The beginning of the grain in which a time lies.
-fn floor(time_ns: i64, grain_ns: i64) -> i64 {
-    time_ns.div_euclid(grain_ns).saturating_mul(grain_ns)
 }

@@ -14,6 +14,7 @@
 
 pub(crate) mod collect;
 pub(crate) mod condition;
+mod counted;
 pub(crate) mod fold;
 mod literals;
 mod opened;
@@ -34,9 +35,13 @@ use self::scan::{Counters, Source, Window};
 use self::snapshot::Snapshot;
 use crate::metrics::Metrics;
 
-/// Sources looked at together, per thread of the pool. More would decode blocks that an early end
-/// makes needless.
+/// Sources looked at together at first, per thread of the pool. More would decode blocks that an
+/// early end makes needless.
 const SOURCES_PER_THREAD: usize = 2;
+
+/// Where nothing is found, so many are looked at together in the end: threads wait for each other
+/// less often.
+const SOURCES_PER_THREAD_MAX: usize = 64;
 
 /// Answers a search.
 pub(crate) fn search(
@@ -118,7 +123,8 @@ fn pass(
     metrics: &Metrics,
     counters: &mut Counters,
 ) -> Result<(), StoreError> {
-    let batch = rayon::current_num_threads().max(1) * SOURCES_PER_THREAD;
+    let threads = rayon::current_num_threads().max(1);
+    let mut batch = threads * SOURCES_PER_THREAD;
     let mut rest = sources;
     while let Some(first) = rest.first() {
         if search.stop.is_stopped() {
@@ -137,15 +143,20 @@ fn pass(
             .par_iter()
             .map(|source| scan::best_lines(source, plan, search, order, &limits, metrics))
             .collect();
+        let mut is_nothing = true;
         for found in found {
             let ((lines, more_from), counted) = found?;
             counters.add(&counted);
+            is_nothing &= lines.is_empty() && more_from.is_none();
             for line in lines {
                 best.offer(line);
             }
             if let Some(rank) = more_from {
                 best.give_up(rank);
             }
+        }
+        if is_nothing {
+            batch = (batch * 2).min(threads * SOURCES_PER_THREAD_MAX);
         }
     }
     Ok(())

@@ -4,11 +4,11 @@
 //! `Filter::matches` accepts; where it is [exact](Need::is_exact), it accepts no other either, and
 //! no line has to be looked at. Within a block the [`Condition`] decides.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use log_query::{FieldTest, Filter, LEVEL, MESSAGE};
 use model::{Labels, Level, StreamId};
+use rustc_hash::FxHashMap;
 
 use super::condition::Condition;
 use super::literals::{Clause, required};
@@ -264,8 +264,8 @@ fn blocks_with(words: &[Lookup], index: Option<&BlockIndex>, n: usize) -> tantiv
 /// alike share one, so that the index is asked once for all of them.
 pub(crate) struct Plan<'a> {
     filter: &'a Filter,
-    by_stream: HashMap<StreamId, (usize, Labels)>,
-    by_outcome: HashMap<Vec<bool>, usize>,
+    by_stream: FxHashMap<StreamId, (usize, Labels)>,
+    by_outcome: FxHashMap<Vec<bool>, usize>,
     needs: Vec<(Arc<Need>, Arc<Condition>)>,
 }
 
@@ -273,8 +273,8 @@ impl<'a> Plan<'a> {
     pub(crate) fn new(filter: &'a Filter) -> Self {
         Self {
             filter,
-            by_stream: HashMap::new(),
-            by_outcome: HashMap::new(),
+            by_stream: FxHashMap::default(),
+            by_outcome: FxHashMap::default(),
             needs: Vec::new(),
         }
     }

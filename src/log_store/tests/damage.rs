@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{NOW, append, find_all, open, pod, search_for, small};
-use log_query::LogReader;
+use log_query::{LogReader, Wanted};
 use log_store::LogStore;
 use model::Level;
 
@@ -153,4 +153,38 @@ fn files_that_are_cut_or_gone_are_damage_too() {
         }
         fs::write(&path, good).expect("written");
     }
+}
+
+#[test]
+fn a_damaged_list_of_values_is_told_and_the_blocks_answer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path());
+    let wanted = Wanted {
+        fields: vec!["part".to_owned()],
+        grain_ns: Some(86_400_000_000_000),
+        ..Wanted::default()
+    };
+    let search = search_for("level:error");
+    let count = |store: &LogStore| common::seen(store, &search, &wanted);
+    let whole = count(&open(folder.path(), small()));
+    assert_eq!(whole.len(), 20);
+    let path = folder.path().join("partition-0000000000/values");
+    let path = if path.exists() {
+        path
+    } else {
+        folder.path().join("partition-0000000001/values")
+    };
+    let good = fs::read(&path).expect("the file");
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 0x10;
+        fs::write(&path, bad).expect("written");
+        assert_eq!(count(&open(folder.path(), small())), whole, "byte {at}");
+    }
+    for len in 0..good.len() {
+        fs::write(&path, &good[..len]).expect("written");
+        assert_eq!(count(&open(folder.path(), small())), whole, "{len} bytes");
+    }
+    fs::remove_file(&path).expect("removed");
+    assert_eq!(count(&open(folder.path(), small())), whole, "as before");
 }

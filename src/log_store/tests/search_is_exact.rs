@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{NOW, Naive, find_all, open, pod, search_for, small, texts};
+use common::{NOW, Naive, append, find_all, open, pod, search_for, small, texts};
 use log_query::{Cursor, Direction, LogReader, Record, Search, Wanted};
 use log_store::LogStore;
 use model::{Level, LogSink};
@@ -117,6 +117,47 @@ fn the_index_and_the_tables_prune() {
     check("pod:b", 60, 1);
     check("level:error", 60, 1);
     check("level:error customer7", 0, 0);
+}
+
+#[test]
+fn values_of_a_field_are_counted_without_opening_a_block() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path(), small());
+    for i in 0..60i64 {
+        let level = if i % 10 == 0 {
+            Level::Error
+        } else {
+            Level::Info
+        };
+        let text = format!(
+            "{{\"msg\":\"done\",\"path\":\"/api/{}\",\"status\":{},\"id\":\"{:08x}\"}}",
+            i % 3,
+            200 + i % 2,
+            i * 0x0101_ab1f
+        );
+        append(&store, &pod("a"), &[(NOW + i, level, text.as_bytes())], "x");
+    }
+    store.seal().expect("sealed");
+    let check = |query: &str, field: &str, is_counted: bool| {
+        let wanted = Wanted {
+            fields: vec!["pod".to_owned(), field.to_owned()],
+            grain_ns: Some(86_400_000_000_000),
+            ..Wanted::default()
+        };
+        let search = search_for(query);
+        let new = || common::nothing_seen(&wanted);
+        let (_, summary) = store.fold(&search, &wanted, &new).expect("a fold");
+        assert_eq!(summary.blocks_read == 0, is_counted, "{query} | {field}");
+        assert!(common::seen(&store, &search, &wanted).len() >= 6, "{query}");
+    };
+    check("", "path", true);
+    check("level:error", "path", true);
+    check("level:error pod:a", "status", true);
+    check("level:error", "no_such_field", true);
+    // Identifiers are not worth a list; what the lines say besides is not known.
+    check("", "id", false);
+    check("done", "path", false);
+    check("", "message", false);
 }
 
 #[test]
@@ -493,7 +534,21 @@ fn check(store: &LogStore, naive: &Naive, query: &str, window: (i64, i64), limit
         pattern: true,
         ..Wanted::default()
     };
-    for wanted in [everything, columns, counts, patterns] {
+    // Counted without opening blocks, where the partition knows.
+    let one_field = |name: &str| Wanted {
+        fields: fields(&["level", name, "pod"]),
+        grain_ns: Some(86_400_000_000_000),
+        ..Wanted::default()
+    };
+    let all = [
+        everything,
+        columns,
+        counts,
+        patterns,
+        one_field("user"),
+        one_field("n"),
+    ];
+    for wanted in all {
         assert_eq!(
             common::seen(store, &search, &wanted),
             naive.seen(&search, &wanted),

@@ -62,6 +62,12 @@ pub(super) struct Fields {
     message: Option<usize>,
 }
 
+impl Fields {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.pairs.iter().map(|(name, _)| name.as_str())
+    }
+}
+
 /// A part of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Part {
@@ -280,7 +286,7 @@ impl Block {
     }
 
     /// The fields of a shape's lines; worked out when first asked for.
-    fn shape_fields(&mut self, shape: usize) -> Result<Option<&Fields>, Corrupt> {
+    pub(super) fn shape_fields(&mut self, shape: usize) -> Result<Option<&Fields>, Corrupt> {
         if self.fields.len() < self.shapes.len() {
             self.fields.resize_with(self.shapes.len(), || None);
         }

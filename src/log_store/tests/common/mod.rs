@@ -223,9 +223,14 @@ impl Fold for Seen {
     }
 }
 
+/// A fold that has seen nothing yet.
+pub(crate) fn nothing_seen(wanted: &Wanted) -> Box<dyn Fold> {
+    Box::new(Seen(Vec::new(), wanted.clone()))
+}
+
 /// What the store hands to a fold.
 pub(crate) fn seen(store: &LogStore, search: &Search, wanted: &Wanted) -> Vec<String> {
-    let new = || Box::new(Seen(Vec::new(), wanted.clone())) as Box<dyn Fold>;
+    let new = || nothing_seen(wanted);
     let (fold, summary) = store.fold(search, wanted, &new).expect("a fold");
     let seen = fold.into_any().downcast::<Seen>().expect("it").sorted();
     assert_eq!(summary.lines, seen.len() as u64);
