@@ -19,6 +19,7 @@ use metric_scrape::{LocalSource, LocalTarget, Scraper};
 use metric_store::MetricStore;
 use model::time;
 use parking_lot::Mutex;
+use receive::SampleReceiver;
 use serve::Services;
 use state_store::StateStore;
 use tokio::signal::unix::{SignalKind, signal};
@@ -206,6 +207,12 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         .receive
         .open(&data, log_rules.clone(), logs.clone(), received);
     let receiver = receiver.map_err(|error| explain_failed_start(&data, error))?;
+    let samples = Arc::new(SampleReceiver::new(
+        metrics.clone(),
+        receiver.limits().clone(),
+        receiver.room().clone(),
+        own.register(receive::SampleMetrics::new),
+    ));
     let syslog = config.syslog.bind()?;
     let live = Arc::new(Live::start(
         args.clone(),
@@ -273,6 +280,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             move || inputs::sources(tail.sources(), &receiver)
         }),
         receiver: config.receive.http.then(|| receiver.clone()),
+        samples: config.receive.http.then_some(samples),
         log_collector: Arc::new({
             let tail = tail.clone();
             move || tail.collector()

@@ -109,7 +109,7 @@ impl Shared {
     }
 
     /// The number of a label set, new where it is new.
-    fn series_id(&self, labels: &Labels) -> Result<SeriesId, StoreError> {
+    pub(crate) fn series_id(&self, labels: &Labels) -> Result<SeriesId, StoreError> {
         if let Some(id) = self.index.read().find(labels) {
             return Ok(id);
         }

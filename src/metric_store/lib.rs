@@ -16,6 +16,7 @@ mod store;
 
 mod append;
 mod head;
+mod import;
 mod journal;
 mod recover;
 
@@ -35,5 +36,6 @@ mod retention;
 mod full_disk_test;
 
 pub use config::Config;
+pub use import::Imported;
 pub use metrics::Metrics;
 pub use store::{MetricStore, MetricStoreStats};

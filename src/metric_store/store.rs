@@ -58,7 +58,7 @@ pub(crate) struct Shared {
     /// Estimated bytes of memory, as of the last maintenance.
     pub(crate) memory_bytes: AtomicU64,
     /// Sealing and retention go one at a time.
-    maintenance: Mutex<()>,
+    pub(crate) maintenance: Mutex<()>,
     dir: PathBuf,
     /// Keeps other processes out for as long as it is open.
     _lock: File,

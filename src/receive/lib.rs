@@ -13,6 +13,8 @@
 //!    drops what came until then. After a crash the rest of the journal is handed over again:
 //!    nothing acknowledged is lost, and nothing is there twice.
 //!
+//! Samples go another way, because the metric store has a journal of its own: [`samples`].
+//!
 //! It knows neither HTTP nor who may send; of sockets it knows those of [`syslog`].
 
 pub mod elastic;
@@ -20,6 +22,7 @@ pub mod inflate;
 pub mod json_lines;
 pub mod loki;
 pub mod otlp;
+pub mod samples;
 pub mod syslog;
 
 mod document;
@@ -42,3 +45,4 @@ pub use push::{LevelOf, Protocol, Push};
 pub use receiver::{Config, Receiver, Upkeep};
 pub use refused::{RETRY_AFTER_S, Refused};
 pub use room::{Reserved, Room, Turn};
+pub use samples::{SampleMetrics, SampleProtocol, SampleReceiver, Written};

@@ -31,6 +31,8 @@ pub struct Services {
     pub log_sources: View<Vec<LogSource>>,
     /// Takes what others send; `None` where nobody may send over HTTP.
     pub receiver: Option<Arc<receive::Receiver>>,
+    /// Takes samples that others send; `None` where nobody may send over HTTP.
+    pub samples: Option<Arc<receive::SampleReceiver>>,
     /// The collector of log files as a whole.
     pub log_collector: View<LogCollector>,
     /// The appliance itself.

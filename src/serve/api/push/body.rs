@@ -1,7 +1,6 @@
 //! Reads the body of a push, within the bounds of one request and of all that are under way.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -9,7 +8,7 @@ use axum::extract::ConnectInfo;
 use axum::http::header;
 use axum::http::request::Parts;
 use futures_util::StreamExt;
-use receive::{Receiver, Refused, Reserved};
+use receive::{Refused, Reserved, Room};
 
 /// A sender that takes longer for its body holds memory that others could use.
 const READ_WITHIN: Duration = Duration::from_mins(1);
@@ -28,11 +27,11 @@ pub(super) fn sender(parts: &Parts) -> Option<IpAddr> {
 
 /// Reads a body.
 pub(super) async fn read(
-    receiver: &Arc<Receiver>,
+    room: &Room,
+    bytes_max: usize,
     parts: &Parts,
     body: Body,
 ) -> Result<Whole, Refused> {
-    let bytes_max = receiver.limits().body_bytes_max;
     let announced = parts.headers.get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > bytes_max) {
@@ -49,7 +48,7 @@ pub(super) async fn read(
             if first.len() + whole.len() + chunk.len() > bytes_max {
                 return Err(too_large(bytes_max));
             }
-            reserved.push(receiver.room().reserve(chunk.len())?);
+            reserved.push(room.reserve(chunk.len())?);
             if first.is_empty() && whole.is_empty() {
                 first = chunk;
                 continue;

@@ -1,4 +1,5 @@
-//! What others send: Loki push, OTLP logs, Elasticsearch's `_bulk` ([`elastic`]), JSON lines.
+//! What others send: Loki push, OTLP logs, Elasticsearch's `_bulk` ([`elastic`]), JSON lines, and
+//! samples ([`samples`]).
 //!
 //! These routes only carry: a body is read within the bounds ([`body`]), decoded and journalled by
 //! the room `receive`, and the outcome is said in the words of the sender's protocol. The same
@@ -7,6 +8,7 @@
 
 mod body;
 mod elastic;
+mod samples;
 
 use std::sync::Arc;
 
@@ -36,6 +38,7 @@ pub(crate) fn router() -> Router<Arc<Services>> {
         .route("/api/v1/logs/push", post(push_json_lines))
         .route("/insert/jsonline", post(push_json_lines))
         .merge(elastic::router())
+        .merge(samples::router())
         // Bodies are bounded while they are read.
         .layer(DefaultBodyLimit::disable())
 }
@@ -93,7 +96,8 @@ async fn read_and_accept<T: Send + 'static>(
     let from = body::sender(parts);
     let encoding = text(parts, &header::CONTENT_ENCODING);
     let encoding = Encoding::parse(encoding).map_err(Outcome::Before)?;
-    let whole = body::read(receiver, parts, body).await;
+    let bytes_max = receiver.limits().body_bytes_max;
+    let whole = body::read(receiver.room(), bytes_max, parts, body).await;
     let whole = whole.map_err(Outcome::Before)?;
     let mut turn = receiver.room().turn().await;
     let receiver = receiver.clone();
