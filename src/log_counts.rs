@@ -313,6 +313,15 @@ mod tests {
             Ok(scrape.samples.len())
         }
 
+        fn append_histograms(
+            &self,
+            _: TargetId,
+            _: i64,
+            samples: &[(SlotId, Arc<model::Histogram>)],
+        ) -> Result<usize, StoreError> {
+            panic!("log counts are no histograms: {samples:?}")
+        }
+
         fn close_target(&self, _: TargetId) {}
 
         fn describe(&self, _: &str, _: &MetricMetadata) {}

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{
-    Labels, Matcher, MetricMetadata, Sample, SampleSink, Samples, Scrape, Selection, SeriesCursor,
-    SeriesReader, SlotId, StoreError, TargetId, is_stale,
+    Histogram, Labels, Matcher, MetricMetadata, Sample, SampleSink, Samples, Scrape, Selection,
+    SeriesCursor, SeriesReader, SlotId, StoreError, TargetId, is_stale,
 };
 use parking_lot::Mutex;
 use promql::{Answer, ErrorKind, Point, QueryError, Value};
@@ -175,6 +175,22 @@ impl SampleSink for Memory {
             });
         }
         Ok(scrape.samples.len())
+    }
+
+    fn append_histograms(
+        &self,
+        target: TargetId,
+        timestamp_ms: i64,
+        samples: &[(SlotId, Arc<Histogram>)],
+    ) -> Result<usize, StoreError> {
+        let places = samples
+            .iter()
+            .map(|(slot, _)| (*slot, model::histogram_nan()));
+        self.append(Scrape {
+            target,
+            timestamp_ms,
+            samples: &places.collect::<Vec<_>>(),
+        })
     }
 
     fn close_target(&self, _: TargetId) {}

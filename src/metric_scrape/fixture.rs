@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{Labels, MetricMetadata, SampleSink, Scrape, SlotId, StoreError, TargetId, is_stale};
+use model::{
+    Histogram, Labels, MetricMetadata, SampleSink, Scrape, SlotId, StoreError, TargetId, is_stale,
+};
 use parking_lot::Mutex;
 
 /// A store in memory.
@@ -135,6 +137,22 @@ impl SampleSink for MemorySink {
             series.push((scrape.timestamp_ms, *value));
         }
         Ok(scrape.samples.len())
+    }
+
+    fn append_histograms(
+        &self,
+        target: TargetId,
+        timestamp_ms: i64,
+        samples: &[(SlotId, Arc<Histogram>)],
+    ) -> Result<usize, StoreError> {
+        let places = samples
+            .iter()
+            .map(|(slot, _)| (*slot, model::histogram_nan()));
+        self.append(Scrape {
+            target,
+            timestamp_ms,
+            samples: &places.collect::<Vec<_>>(),
+        })
     }
 
     fn close_target(&self, target: TargetId) {

@@ -24,6 +24,9 @@ pub struct Config {
     pub window: Duration,
     /// How many series may be written to at the same time. Default: 250,000.
     pub series_max: usize,
+    /// How many series one target may have at the same time; newcomers are left out. Default:
+    /// 100,000.
+    pub series_per_target_max: usize,
 }
 
 impl Default for Config {
@@ -35,6 +38,7 @@ impl Default for Config {
             out_of_order_window: Duration::from_hours(1),
             window: Duration::from_hours(2),
             series_max: 250_000,
+            series_per_target_max: 100_000,
         }
     }
 }
@@ -48,6 +52,7 @@ pub(crate) struct Limits {
     pub(crate) disk_bytes_max: u64,
     pub(crate) memory_bytes_max: u64,
     pub(crate) series_max: usize,
+    pub(crate) series_per_target_max: usize,
 }
 
 impl Limits {
@@ -67,6 +72,7 @@ impl Limits {
             disk_bytes_max: config.disk_bytes_max,
             memory_bytes_max: config.memory_bytes_max,
             series_max: config.series_max,
+            series_per_target_max: config.series_per_target_max,
         })
     }
 

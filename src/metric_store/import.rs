@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use model::{Labels, METRIC_NAME, MatchOp, Matcher, Samples, Selection, SeriesReader, StoreError};
 
-use crate::catalogue::Segment;
+use crate::catalogue::{Change, Segment};
 use crate::config::DAY_MS;
 use crate::index::SeriesId;
 use crate::read::merge::sort_tail;
@@ -143,7 +143,7 @@ impl MetricStore {
         let day_ms = window_ms.div_euclid(DAY_MS) * DAY_MS;
         let day = shared.days.day_or_new(day_ms);
         let id = shared.catalogue.next_segment()?;
-        day.delete_unknown(|known| shared.segments().iter().any(|s| s.id == known))?;
+        day.delete_unknown(|known| shared.is_known(known))?;
         // Times of their own: equal ones are found by what they are.
         let likely: Arc<[i64]> = Arc::from([]);
         let written = day.write_segment(id, |writer| {
@@ -156,6 +156,7 @@ impl MetricStore {
             id,
             window_ms,
             day_ms,
+            resolution_ms: 0,
             // It holds nothing of any journal.
             journal: 0,
             start_ms: written.start_ms,
@@ -164,7 +165,10 @@ impl MetricStore {
             bytes: written.bytes,
             series: written.series,
         };
-        shared.catalogue.commit(&[], Some(&segment))?;
+        shared.catalogue.commit(&Change {
+            add: Some(&segment),
+            ..Change::default()
+        })?;
         imported.samples += segment.samples;
         imported.series += columns.len() as u64;
         shared.add_segment(segment);

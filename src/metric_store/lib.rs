@@ -15,6 +15,7 @@ mod metrics;
 mod store;
 
 mod append;
+mod exemplars;
 mod head;
 mod import;
 mod journal;
@@ -31,10 +32,14 @@ mod read;
 
 mod errors;
 mod retention;
+mod rewrite;
+
+mod admin;
 
 #[cfg(test)]
 mod full_disk_test;
 
+pub use admin::check::{Report, check};
 pub use config::Config;
 pub use import::Imported;
 pub use metrics::Metrics;

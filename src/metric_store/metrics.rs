@@ -20,8 +20,20 @@ pub struct Metrics {
     pub samples_too_new: Counter,
     /// Samples refused because the disk is full or the journal cannot be written.
     pub samples_failed: Counter,
+    /// Native histograms stored; they count as samples too.
+    pub histograms: Counter,
+    /// Native histograms left out because they are inconsistent or have too many buckets.
+    pub histograms_invalid: Counter,
+    /// Exemplars kept.
+    pub exemplars: Counter,
+    /// Exemplars left out because they are older than the newest of their series, or too long.
+    pub exemplars_refused: Counter,
+    /// Exemplars forgotten because there were too many.
+    pub exemplars_evicted: Counter,
     /// Series refused because a limit was reached.
     pub series_refused: Counter,
+    /// Of those, series refused because their target has enough.
+    pub series_refused_by_target: Counter,
     /// Series that samples are being written to.
     pub head_series: Gauge,
     /// Series in the index, those that are not written to any more included.
@@ -52,6 +64,8 @@ pub struct Metrics {
     pub seal_seconds: Histogram,
     /// Days dropped by retention or for space.
     pub days_dropped: Counter,
+    /// Days whose windows were rewritten as one.
+    pub days_rewritten: Counter,
     /// Pages read from disk and decompressed.
     pub pages_read: Counter,
     /// Pages, directories and day files found damaged.
@@ -92,10 +106,37 @@ impl Metrics {
                 "samples_failed",
                 "Samples refused because the disk is full or the journal cannot be written",
             ),
+            histograms: add(
+                registry,
+                "histograms",
+                "Native histograms stored; they count as samples too",
+            ),
+            histograms_invalid: add(
+                registry,
+                "histograms_invalid",
+                "Native histograms left out because they are inconsistent or have too many buckets",
+            ),
+            exemplars: add(registry, "exemplars", "Exemplars kept"),
+            exemplars_refused: add(
+                registry,
+                "exemplars_refused",
+                "Exemplars left out because they are older than the newest of their series, or \
+                 too long",
+            ),
+            exemplars_evicted: add(
+                registry,
+                "exemplars_evicted",
+                "Exemplars forgotten because there were too many",
+            ),
             series_refused: add(
                 registry,
                 "series_refused",
                 "Series refused because a limit was reached",
+            ),
+            series_refused_by_target: add(
+                registry,
+                "series_refused_by_target",
+                "Series refused because their target has enough; they count as refused too",
             ),
             head_series: add(
                 registry,
@@ -155,6 +196,11 @@ impl Metrics {
                 registry,
                 "days_dropped",
                 "Days dropped by retention or for space",
+            ),
+            days_rewritten: add(
+                registry,
+                "days_rewritten",
+                "Days whose windows were rewritten as one",
             ),
             pages_read: add(
                 registry,

@@ -3,14 +3,14 @@
 use std::fs;
 use std::sync::Arc;
 
-use model::{SlotId, StoreError};
+use model::{Histogram, SlotId, StoreError};
 use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
 
 use crate::append::Buffers;
 use crate::errors::io_error;
 use crate::head::places::Place;
-use crate::head::target::Target;
+use crate::head::target::{Sorted, Target};
 use crate::index::SeriesId;
 use crate::journal::file::{self, Header, Kind};
 use crate::journal::rows::{RowDecoder, RowTaker};
@@ -49,8 +49,9 @@ impl Shared {
             self.journals.adopt(file, &header);
         }
         windows.sort_by_key(|(header, file)| (header.window_ms, file.number));
+        let sealed = self.catalogue.sealed()?;
         for (header, file) in windows {
-            self.recover_window(&header, file)?;
+            self.recover_window(&header, file, sealed.get(&header.window_ms))?;
         }
         Ok(())
     }
@@ -78,18 +79,20 @@ impl Shared {
                 self.add_segment(segment);
             } else if self.days.day(segment.day_ms).is_none() {
                 tracing::warn!(segment = segment.id, "the file of a sealed window is gone");
-                self.catalogue.drop_day(segment.day_ms)?;
+                self.catalogue
+                    .drop_day(segment.resolution_ms, segment.day_ms)?;
             }
         }
         Ok(())
     }
 
-    fn recover_window(&self, header: &Header, file: OldFile) -> Result<(), StoreError> {
-        let sealed = self
-            .segments()
-            .iter()
-            .any(|s| s.window_ms == header.window_ms && s.journal >= file.number);
-        if sealed {
+    fn recover_window(
+        &self,
+        header: &Header,
+        file: OldFile,
+        sealed: Option<&u64>,
+    ) -> Result<(), StoreError> {
+        if sealed.is_some_and(|journal| *journal >= file.number) {
             return fs::remove_file(&file.path).map_err(io_error("delete", &file.path));
         }
         let mut replay = Replay {
@@ -216,6 +219,35 @@ impl RowTaker for Replay<'_> {
             .is_ok()
         {
             state.store(self.window_ms, time_ms, sorted, codec);
+            self.shared.head.saw(time_ms);
+            let accepted = sorted.accepted.len() as u64;
+            metrics.journal_replayed_samples.inc_by(accepted);
+        }
+    }
+
+    fn histograms(&mut self, number: u32, time_ms: i64, samples: &[(u32, Arc<Histogram>)]) {
+        let metrics = &self.shared.metrics;
+        let Some(of) = self.targets.get(&number) else {
+            let orphans = samples.len() as u64;
+            metrics.journal_orphaned_samples.inc_by(orphans);
+            return;
+        };
+        let known = samples.iter().filter_map(|(slot, value)| {
+            let ours = (*of.slots.get(*slot as usize)?)?;
+            Some((ours, value.clone()))
+        });
+        let known: Vec<(u32, Arc<Histogram>)> = known.collect();
+        let orphans = samples.len() - known.len();
+        metrics.journal_orphaned_samples.inc_by(orphans as u64);
+        let places: Vec<(SlotId, u32)> = known.iter().map(|(s, _)| SlotId(*s)).zip(0..).collect();
+        let mut sorted = Sorted::<u32>::default();
+        let mut state = of.target.state.lock();
+        if state
+            .sort_out(self.window_ms, time_ms, &places, &mut sorted)
+            .is_ok()
+        {
+            let codec = &mut self.buffers.codec;
+            state.store_histograms(self.window_ms, time_ms, &sorted, &known, codec);
             self.shared.head.saw(time_ms);
             let accepted = sorted.accepted.len() as u64;
             metrics.journal_replayed_samples.inc_by(accepted);

@@ -52,7 +52,7 @@ impl Shared {
         }
         self.metrics.days_dropped.inc();
         tracing::info!(day_ms, bytes, "dropped the oldest day of samples");
-        self.catalogue.drop_day(day_ms)?;
+        self.catalogue.drop_day(0, day_ms)?;
         Ok(bytes)
     }
 

@@ -13,7 +13,8 @@ use std::time::Instant;
 
 use model::{Labels, Samples, StoreError};
 
-use crate::catalogue::Segment;
+use crate::admin::tombstones::hide;
+use crate::catalogue::{Change, Segment};
 use crate::config::DAY_MS;
 use crate::head::Frozen;
 use crate::head::window::WindowData;
@@ -64,8 +65,16 @@ impl Shared {
         self.commit_series()?;
         if !frozen.parts.is_empty() {
             let segment = self.write_segment(frozen)?;
-            self.catalogue.commit(&[], Some(&segment))?;
-            self.add_segment(segment);
+            // All of it may have been deleted meanwhile.
+            let segment = Some(segment).filter(|s| s.samples > 0);
+            self.catalogue.commit(&Change {
+                add: segment.as_ref(),
+                sealed: Some((frozen.start_ms, frozen.journals.number_max())),
+                ..Change::default()
+            })?;
+            if let Some(segment) = segment {
+                self.add_segment(segment);
+            }
         }
         self.head.release(frozen);
         frozen.journals.delete();
@@ -89,7 +98,11 @@ impl Shared {
         if series.is_empty() && files.is_empty() {
             return Ok(());
         }
-        if let Err(error) = self.catalogue.commit(&series, None) {
+        let change = Change {
+            series: &series,
+            ..Change::default()
+        };
+        if let Err(error) = self.catalogue.commit(&change) {
             let synced = files.sync();
             self.journals.reattach_series(files);
             return synced.and(Err(error));
@@ -123,7 +136,8 @@ impl Shared {
         let day = self.days.day_or_new(day_ms);
         let id = self.catalogue.next_segment()?;
         // An attempt that failed after its pages were written may have left them.
-        day.delete_unknown(|known| self.segments().iter().any(|s| s.id == known))?;
+        day.delete_unknown(|known| self.is_known(known))?;
+        let tombstones = self.tombstones();
         let written = day.write_segment(id, |writer| {
             let mut samples = Samples::default();
             for group in columns.chunk_by(|a, b| a.series == b.series) {
@@ -134,7 +148,11 @@ impl Shared {
                     })?;
                 }
                 sort_tail(&mut samples, 0);
-                if let Some(first) = group.first()
+                let first = group.first();
+                first
+                    .iter()
+                    .for_each(|column| hide(&tombstones, column.series, &mut samples));
+                if let Some(first) = first
                     && !samples.is_empty()
                 {
                     writer.series(first.series, &samples, &first.likely)?;
@@ -146,6 +164,7 @@ impl Shared {
             id,
             window_ms: frozen.start_ms,
             day_ms,
+            resolution_ms: 0,
             journal: frozen.journals.number_max(),
             start_ms: written.start_ms,
             end_ms: written.end_ms,

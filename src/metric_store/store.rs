@@ -10,10 +10,13 @@ use std::time::Instant;
 use model::{MetricMetadata, StoreError};
 use parking_lot::{Mutex, RwLock};
 
+use crate::admin::cardinality::Births;
 use crate::append::Buffers;
+use crate::catalogue::tombstones::Tombstone;
 use crate::catalogue::{Catalogue, Segment};
 use crate::config::{Config, Limits};
 use crate::errors::io_error;
+use crate::exemplars::Exemplars;
 use crate::head::Head;
 use crate::index::{Index, SeriesId};
 use crate::journal::Journals;
@@ -52,14 +55,23 @@ pub(crate) struct Shared {
     pub(crate) catalogue: Catalogue,
     pub(crate) days: Days,
     segments: RwLock<Arc<Vec<Arc<Segment>>>>,
+    /// Segments that were rewritten; their pages are still there, because somebody may read them.
+    pub(crate) retired: Mutex<Vec<Arc<Segment>>>,
+    /// No rewriting before this time.
+    pub(crate) rewrite_after_ms: Mutex<i64>,
+    pub(crate) tombstones: RwLock<Arc<Vec<Tombstone>>>,
+    pub(crate) births: Births,
+    /// Who has most series, as of the last refusal since the last maintenance.
+    pub(crate) culprit: Mutex<Option<String>>,
     pub(crate) directories: DirectoryCache,
     pub(crate) families: RwLock<Families>,
+    pub(crate) exemplars: Mutex<Exemplars>,
     pub(crate) buffers: Mutex<Vec<Buffers>>,
     /// Estimated bytes of memory, as of the last maintenance.
     pub(crate) memory_bytes: AtomicU64,
     /// Sealing and retention go one at a time.
     pub(crate) maintenance: Mutex<()>,
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// Keeps other processes out for as long as it is open.
     _lock: File,
 }
@@ -76,6 +88,17 @@ impl Shared {
         let mut all: Vec<Arc<Segment>> = segments.to_vec();
         all.push(Arc::new(segment));
         all.sort_by_key(|s| (s.window_ms, s.id));
+        *segments = Arc::new(all);
+    }
+
+    /// Puts a segment in the place of others in one step; those are retired.
+    pub(crate) fn replace_segments(&self, old: &[u32], new: Option<Segment>) {
+        let mut segments = self.segments.write();
+        let (gone, mut all): (Vec<_>, Vec<_>) =
+            segments.iter().cloned().partition(|s| old.contains(&s.id));
+        all.extend(new.map(Arc::new));
+        all.sort_by_key(|s| (s.window_ms, s.id));
+        self.retired.lock().extend(gone);
         *segments = Arc::new(all);
     }
 
@@ -98,7 +121,7 @@ impl Shared {
         waiting + self.journals.bytes()
     }
 
-    fn commit_families(&self) -> Result<(), StoreError> {
+    pub(crate) fn commit_families(&self) -> Result<(), StoreError> {
         let changed: Vec<(String, MetricMetadata)> = {
             let mut families = self.families.write();
             let names = std::mem::take(&mut families.changed);
@@ -120,7 +143,9 @@ impl Shared {
             let index = self.index.read();
             (index.len(), index.memory_bytes())
         };
-        let memory_bytes = (head_bytes + index_bytes + self.directories.memory_bytes()) as u64;
+        let exemplars = self.exemplars.lock().memory_bytes();
+        let memory_bytes = head_bytes + index_bytes + self.directories.memory_bytes() + exemplars;
+        let memory_bytes = memory_bytes as u64;
         self.memory_bytes.store(memory_bytes, Ordering::Relaxed);
         let segments = self.segments();
         let sealed_samples: u64 = segments.iter().map(|s| s.samples).sum();
@@ -234,8 +259,14 @@ impl MetricStore {
             catalogue,
             days: Days::open(&dir.join("days"))?,
             segments: RwLock::default(),
+            retired: Mutex::default(),
+            rewrite_after_ms: Mutex::new(i64::MIN),
+            tombstones: RwLock::default(),
+            births: Births::default(),
+            culprit: Mutex::default(),
             directories: DirectoryCache::new(cache_bytes.unwrap_or(usize::MAX)),
             families: RwLock::new(families),
+            exemplars: Mutex::default(),
             buffers: Mutex::default(),
             memory_bytes: AtomicU64::new(0),
             maintenance: Mutex::default(),
@@ -243,6 +274,10 @@ impl MetricStore {
             _lock: lock,
         };
         shared.recover(files)?;
+        *shared.tombstones.write() = Arc::new(shared.catalogue.tombstones()?);
+        let next_id = shared.index.read().next_id();
+        *shared.culprit.lock() = None;
+        shared.births.mark(now_ms, next_id);
         shared.measure();
         Ok(Self {
             shared: Arc::new(shared),
@@ -282,12 +317,16 @@ impl MetricStore {
         shared
             .head
             .forget_idle(IDLE_WINDOWS * shared.limits.window_ms);
+        shared.births.mark(now_ms, shared.index.read().next_id());
         let families = shared.commit_families();
+        let rewritten = shared.rewrite_a_day(now_ms);
+        let forgotten = shared.forget_old_tombstones();
         let retained = shared.enforce_retention(now_ms);
         let series = shared.forget_dead_series(now_ms);
         shared.days.all().iter().for_each(|day| day.close_idle());
         shared.measure();
-        sealed.and(families).and(retained).and(series)
+        let done = sealed.and(families).and(rewritten).and(forgotten);
+        done.and(retained).and(series)
     }
 
     /// Drops the oldest day to make room; returns how many bytes that freed, 0 when no day is

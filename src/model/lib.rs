@@ -25,7 +25,8 @@ pub use cardinality::{Cardinality, Counted, SeriesAdmin};
 pub use cut::{cut_mark, without_cut_mark};
 pub use gap::{GAP_MARK, GapReason, LogGap, is_gap};
 pub use histogram::{
-    Buckets, CUSTOM_BOUNDS_SCHEMA, Histogram, ResetHint, Span, histogram_nan, is_histogram,
+    Buckets, CUSTOM_BOUNDS_SCHEMA, HISTOGRAM_NAN_BITS, Histogram, ResetHint, Span, histogram_nan,
+    is_histogram,
 };
 pub use labels::{Label, Labels, LabelsBuilder, METRIC_NAME};
 pub use log::{Checkpoint, Level, LineRules, LogBatch, LogLine, LogSink, StreamId};

@@ -136,19 +136,17 @@ pub trait SampleSink: Send + Sync {
     /// Stores native histograms that share one timestamp, in milliseconds since 1970-01-01 UTC;
     /// otherwise as [`SampleSink::append`]. Their series end by a stale marker among the floats.
     ///
+    /// Those that are inconsistent ([`Histogram::check`]) or have absurdly many buckets are
+    /// counted and left out.
+    ///
     /// # Errors
-    /// As `append`; `Refused` where the sink keeps no native histograms.
+    /// As `append`.
     fn append_histograms(
         &self,
         target: TargetId,
         timestamp_ms: i64,
         samples: &[(SlotId, Arc<Histogram>)],
-    ) -> Result<usize, StoreError> {
-        let _ = (target, timestamp_ms, samples);
-        Err(StoreError::Refused(
-            "native histograms are not kept here".to_owned(),
-        ))
-    }
+    ) -> Result<usize, StoreError>;
 
     /// Remembers an exemplar of a series; the oldest are forgotten when there are too many.
     fn append_exemplar(&self, target: TargetId, slot: SlotId, exemplar: Exemplar) {

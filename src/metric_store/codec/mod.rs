@@ -12,8 +12,10 @@
 //!
 //! The codec knows nothing of timestamps, series and files; the caller keeps the sample count.
 
+pub(crate) mod chunk;
 pub mod decimal;
 pub mod float;
+pub mod histograms;
 pub mod pack;
 pub mod times;
 pub mod varint;
@@ -86,12 +88,13 @@ const HAS_EXCEPTIONS: u8 = 0x08;
 const SPARSE_RATIO: usize = 12;
 
 /// Values that often are exceptions and cost one byte; code 0 is followed by eight raw bytes.
-const EXCEPTION_CODES: [u64; 5] = [
+const EXCEPTION_CODES: [u64; 6] = [
     model::STALE_NAN_BITS,
-    0x7ff8_0000_0000_0001, // the NaN that Go programs send
-    0x7ff8_0000_0000_0000, // the NaN of everybody else
-    0x7ff0_0000_0000_0000, // +Inf
-    0xfff0_0000_0000_0000, // -Inf
+    0x7ff8_0000_0000_0001,     // the NaN that Go programs send
+    0x7ff8_0000_0000_0000,     // the NaN of everybody else
+    0x7ff0_0000_0000_0000,     // +Inf
+    0xfff0_0000_0000_0000,     // -Inf
+    model::HISTOGRAM_NAN_BITS, // since version 2
 ];
 
 /// Buffers that encoding reuses from column to column.

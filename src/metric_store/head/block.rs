@@ -137,11 +137,11 @@ impl Block {
     }
 
     pub(crate) fn has(&self, column: u32, time_ms: i64) -> bool {
-        let row = self.times_ms.iter().position(|t| *t == time_ms);
-        row.is_some_and(|row| {
-            self.column(column)
-                .is_some_and(|(mask, _)| mask >> row & 1 == 1)
-        })
+        // Two scrapes may share a time and have different series.
+        let mut rows = (0..).zip(self.times_ms.iter());
+        let is_there = |row: u32, mask: u32| mask >> row & 1 == 1;
+        self.column(column)
+            .is_some_and(|(mask, _)| rows.any(|(row, t)| *t == time_ms && is_there(row, mask)))
     }
 
     pub(crate) fn read(&self, column: u32, out: &mut Samples) -> Result<(), CodecError> {

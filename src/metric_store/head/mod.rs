@@ -10,6 +10,7 @@
 //! [`Head::freeze`], which moves a pointer for each target.
 
 pub(crate) mod block;
+pub(crate) mod histograms;
 pub(crate) mod loose;
 pub(crate) mod places;
 pub(crate) mod target;
@@ -213,6 +214,13 @@ impl Head {
         starts.sort_unstable();
         starts.dedup();
         starts
+    }
+
+    /// Where the oldest window begins that is not sealed.
+    pub(crate) fn oldest_window(&self) -> Option<i64> {
+        let frozen = self.frozen();
+        let frozen = frozen.iter().map(|f| f.start_ms);
+        self.open_windows().into_iter().chain(frozen).min()
     }
 
     /// Moves a window out of all targets. `detach` takes the window's journals away from the

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{SlotId, StoreError, TargetId};
+use model::{Histogram, SlotId, StoreError, TargetId};
 use parking_lot::Mutex;
 
 use super::window::WindowData;
@@ -64,6 +64,8 @@ pub(crate) struct OpenWindow {
 #[derive(Debug, Default)]
 pub(crate) struct TargetState {
     slots: Vec<Slot>,
+    /// How many of them are active.
+    n_active: usize,
     windows: Vec<OpenWindow>,
     /// A writer has it open.
     pub(crate) claimed: bool,
@@ -73,16 +75,16 @@ pub(crate) struct TargetState {
 
 /// A scrape, sorted out. Its buffers are reused from scrape to scrape.
 #[derive(Debug, Default)]
-pub(crate) struct Sorted {
+pub(crate) struct Sorted<V = f64> {
     /// What is stored, ascending by slot.
-    pub(crate) accepted: Vec<(u32, f64)>,
+    pub(crate) accepted: Vec<(u32, V)>,
     /// Of those, the ones older than their series' newest sample.
-    pub(crate) late: Vec<(u32, f64)>,
+    pub(crate) late: Vec<(u32, V)>,
     /// How many were left out because the series has a sample at that time.
     pub(crate) duplicates: u64,
     /// Slots that had no place and need one again.
     pub(crate) revived: Vec<(u32, SeriesId)>,
-    in_order: Vec<(u32, f64)>,
+    in_order: Vec<(u32, V)>,
 }
 
 impl TargetState {
@@ -98,6 +100,7 @@ impl TargetState {
             active: true,
             last_ms: i64::MIN,
         });
+        self.n_active += 1;
         slot
     }
 
@@ -106,12 +109,12 @@ impl TargetState {
     /// # Errors
     /// `Refused` when a slot was never given out, or was idle for longer than samples are kept
     /// and is forgotten; nothing is changed then.
-    pub(crate) fn sort_out(
+    pub(crate) fn sort_out<V: Copy>(
         &self,
         window_ms: i64,
         time_ms: i64,
-        samples: &[(SlotId, f64)],
-        sorted: &mut Sorted,
+        samples: &[(SlotId, V)],
+        sorted: &mut Sorted<V>,
     ) -> Result<(), StoreError> {
         sorted.accepted.clear();
         sorted.late.clear();
@@ -134,7 +137,7 @@ impl TargetState {
                 self.slots.len()
             )));
         }
-        let forgotten = |(slot, _): &&(u32, f64)| {
+        let forgotten = |(slot, _): &&(u32, V)| {
             let state = self.slots.get(*slot as usize);
             state.is_some_and(|s| s.series == FORGOTTEN)
         };
@@ -199,17 +202,48 @@ impl TargetState {
         for (slot, _) in in_order {
             if let Some(state) = self.slots.get_mut(*slot as usize) {
                 state.last_ms = time_ms;
+                self.n_active += usize::from(!state.active);
                 state.active = true;
             }
         }
         window.data.append(time_ms, in_order, &self.slots, scratch);
         for (slot, value) in &sorted.late {
             if let Some(state) = self.slots.get_mut(*slot as usize) {
+                self.n_active += usize::from(!state.active);
                 state.active = true;
                 window
                     .data
                     .append_late(time_ms, *slot, state.series, *value);
             }
+        }
+    }
+
+    /// Stores native histograms that have been sorted out (and journalled); the sorted values are
+    /// places in `samples`.
+    pub(crate) fn store_histograms(
+        &mut self,
+        window_ms: i64,
+        time_ms: i64,
+        sorted: &Sorted<u32>,
+        samples: &[(u32, Arc<Histogram>)],
+        scratch: &mut codec::Scratch,
+    ) {
+        let at = self.window_at(window_ms);
+        let Some(window) = self.windows.get_mut(at) else {
+            return;
+        };
+        for (slot, place) in &sorted.accepted {
+            let state = self.slots.get_mut(*slot as usize);
+            let (Some(state), Some((_, value))) = (state, samples.get(*place as usize)) else {
+                continue;
+            };
+            state.last_ms = state.last_ms.max(time_ms);
+            self.n_active += usize::from(!state.active);
+            state.active = true;
+            let value = value.clone();
+            window
+                .data
+                .append_histogram(time_ms, *slot, state.series, value, scratch);
         }
     }
 
@@ -267,10 +301,27 @@ impl TargetState {
             let fresh = state.last_ms == i64::MIN && horizon_ms != i64::MAX;
             if state.active && state.last_ms < horizon_ms && !fresh {
                 state.active = false;
+                self.n_active -= 1;
                 idle.push((slot as u32, state.series));
             }
         }
         idle
+    }
+
+    /// The series of a slot.
+    pub(crate) fn series_of(&self, slot: u32) -> Option<SeriesId> {
+        let series = self.slots.get(slot as usize)?.series;
+        (series != FORGOTTEN).then_some(series)
+    }
+
+    /// How many of its series have a place.
+    pub(crate) fn n_active(&self) -> usize {
+        self.n_active
+    }
+
+    /// When a slot was last written to.
+    pub(crate) fn last_ms(&self, slot: u32) -> Option<i64> {
+        self.slots.get(slot as usize).map(|s| s.last_ms)
     }
 
     pub(crate) fn slot_series(&self, horizon_ms: i64) -> Vec<SeriesId> {

@@ -9,10 +9,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::Samples;
+use model::{Histogram, Samples};
 use rustc_hash::FxHashMap;
 
 use super::block::{BLOCK_ROWS, Block, Row};
+use super::histograms::HistogramColumn;
 use super::loose::LooseColumn;
 use super::target::Slot;
 use crate::codec::{self, CodecError};
@@ -43,6 +44,8 @@ pub(crate) struct WindowData {
     blocks: Vec<Arc<Block>>,
     loose: FxHashMap<u32, Arc<LooseColumn>>,
     late: Arc<BTreeMap<(u32, i64), f64>>,
+    /// Native histograms by column, late ones too: few series have any.
+    histograms: FxHashMap<u32, Arc<HistogramColumn>>,
     samples: u64,
 }
 
@@ -55,6 +58,7 @@ impl WindowData {
             blocks: Vec::new(),
             loose: FxHashMap::default(),
             late: Arc::default(),
+            histograms: FxHashMap::default(),
             samples: 0,
         }
     }
@@ -150,6 +154,21 @@ impl WindowData {
         }
     }
 
+    /// Stores a native histogram whose time its series does not have yet.
+    pub(crate) fn append_histogram(
+        &mut self,
+        time_ms: i64,
+        slot: u32,
+        series: SeriesId,
+        value: Arc<Histogram>,
+        scratch: &mut codec::Scratch,
+    ) {
+        let column = self.column_or_new(slot, series);
+        let histograms = self.histograms.entry(column).or_default();
+        Arc::make_mut(histograms).push(time_ms, value, scratch);
+        self.samples += 1;
+    }
+
     /// Whether the slot has a sample at exactly this time.
     pub(crate) fn has(&self, slot: u32, time_ms: i64) -> bool {
         let Some(column) = self.column(slot) else {
@@ -165,6 +184,10 @@ impl WindowData {
                 .loose
                 .get(&column)
                 .is_some_and(|loose| loose.has(time_ms))
+            || self
+                .histograms
+                .get(&column)
+                .is_some_and(|histograms| histograms.has(time_ms))
     }
 
     /// Appends a column's samples to `out`, ascending and each time once.
@@ -184,6 +207,9 @@ impl WindowData {
         let late = (column, i64::MIN)..=(column, i64::MAX);
         for ((_, time_ms), value) in self.late.range(late) {
             out.push(*time_ms, *value);
+        }
+        if let Some(histograms) = self.histograms.get(&column) {
+            histograms.read(out)?;
         }
         crate::read::merge::sort_tail(out, base);
         Ok(())
@@ -207,7 +233,12 @@ impl WindowData {
         let blocks: usize = self.blocks.iter().map(|b| b.memory_bytes()).sum();
         let rows: usize = self.rows.iter().map(|r| r.memory_bytes()).sum();
         let loose: usize = self.loose.values().map(|l| l.memory_bytes() + 32).sum();
-        layout * 4 + blocks + rows + loose + self.late.len() * 48
+        let histograms: usize = self
+            .histograms
+            .values()
+            .map(|h| h.memory_bytes() + 32)
+            .sum();
+        layout * 4 + blocks + rows + loose + histograms + self.late.len() * 48
     }
 }
 

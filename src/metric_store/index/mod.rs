@@ -8,7 +8,7 @@
 //! knows nothing of samples and files.
 
 mod literals;
-mod postings;
+pub(crate) mod postings;
 mod select;
 mod symbols;
 

@@ -57,6 +57,14 @@ impl Postings {
         }
     }
 
+    /// How many of them are in the set.
+    pub(crate) fn count_in(&self, set: &RoaringBitmap) -> u64 {
+        match self {
+            Self::Small(ids) => ids.iter().filter(|id| set.contains(**id)).count() as u64,
+            Self::Large(ids) => ids.intersection_len(set),
+        }
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         match self {
             Self::Small(ids) => ids.capacity() * 4,

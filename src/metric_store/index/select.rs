@@ -4,6 +4,7 @@ use model::{MatchOp, Matcher};
 use roaring::RoaringBitmap;
 
 use super::literals::words;
+use super::postings::Postings;
 use super::{Index, Pair};
 
 /// The values that a matcher names outright.
@@ -82,6 +83,21 @@ impl Index {
             let pair = self.pairs.get(*id as usize)?;
             Some((pair, &**self.symbols.get(pair.value)?))
         })
+    }
+
+    /// Hands over each label with its values and their series.
+    pub(crate) fn each_label(
+        &self,
+        mut take: impl FnMut(&str, &mut dyn Iterator<Item = (&str, &Postings)>),
+    ) {
+        for name in self.names.keys() {
+            if let Some(text) = self.symbols.get(*name) {
+                let mut values = self
+                    .pairs_of(*name)
+                    .map(|(pair, value)| (value, &pair.postings));
+                take(text, &mut values);
+            }
+        }
     }
 
     /// Names of all labels that series of the set have, sorted.

@@ -22,7 +22,7 @@ use crate::errors::io_error;
 const MAGIC: [u8; 4] = *b"YgMJ";
 
 /// The version that this program writes, and the newest that it reads.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 
 /// Bytes of the header.
 pub(crate) const HEADER_BYTES: u64 = 28;
@@ -244,6 +244,11 @@ impl Writer {
         }
     }
 
+    /// Where the next record goes.
+    pub(crate) fn end(&self) -> u64 {
+        self.tail.lock().offset
+    }
+
     /// Bytes on disk.
     pub(crate) fn bytes(&self) -> u64 {
         self.tail.lock().filled
@@ -257,6 +262,8 @@ pub(crate) struct Replayed {
     pub(crate) header: Option<Header>,
     /// Sound records.
     pub(crate) records: u64,
+    /// Where the sound records end.
+    pub(crate) sound: u64,
     /// Where the first unsound byte is, if there is one that is not zero.
     pub(crate) damaged_at: Option<u64>,
 }
@@ -274,6 +281,26 @@ pub(crate) fn read_header(path: &Path) -> Result<Option<Header>, StoreError> {
 /// What is damaged, and everything after it, is cut off the file.
 pub(crate) fn replay(
     path: &Path,
+    take: impl FnMut(&[u8]) -> Result<(), CodecError>,
+) -> Result<Replayed, StoreError> {
+    let replayed = scan(path, take)?;
+    if replayed.header.is_none() {
+        return Ok(replayed);
+    }
+    // Cut the damage, so that it is told once, and the zeros, which nobody will fill any more.
+    let cut = OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|file| file.set_len(replayed.sound));
+    if let Err(error) = cut {
+        tracing::warn!(path = %path.display(), %error, "cannot cut the end of a journal");
+    }
+    Ok(replayed)
+}
+
+/// The same without changing the file.
+pub(crate) fn scan(
+    path: &Path,
     mut take: impl FnMut(&[u8]) -> Result<(), CodecError>,
 ) -> Result<Replayed, StoreError> {
     let failed = |error| io_error("read journal", path)(error);
@@ -283,6 +310,7 @@ pub(crate) fn replay(
     let mut replayed = Replayed {
         header: None,
         records: 0,
+        sound: 0,
         damaged_at: None,
     };
     let mut header = vec![0; HEADER_BYTES as usize];
@@ -317,14 +345,7 @@ pub(crate) fn replay(
     if !only_zeros_after(path, sound).map_err(failed)? {
         replayed.damaged_at = Some(sound);
     }
-    // Cut the damage, so that it is told once, and the zeros, which nobody will fill any more.
-    let cut = OpenOptions::new()
-        .write(true)
-        .open(path)
-        .and_then(|file| file.set_len(sound));
-    if let Err(error) = cut {
-        tracing::warn!(path = %path.display(), %error, "cannot cut the end of a journal");
-    }
+    replayed.sound = sound;
     Ok(replayed)
 }
 

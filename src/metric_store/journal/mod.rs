@@ -7,6 +7,7 @@
 //! journal stands in the catalogue, so that a crash between sealing and deleting does no harm.
 
 pub(crate) mod file;
+pub(crate) mod histograms;
 pub(crate) mod rows;
 pub(crate) mod series;
 
@@ -65,6 +66,11 @@ impl SealedFiles {
         self.writer.as_ref().map_or(Ok(()), |writer| writer.sync())
     }
 
+    /// The files and how much of each is to be copied: nobody writes to them any more.
+    pub(crate) fn lengths(&self) -> Vec<(PathBuf, u64)> {
+        lengths_of(&self.files).collect()
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.files.iter().map(|f| file_bytes(&f.path)).sum()
     }
@@ -113,20 +119,7 @@ impl Journals {
     /// Lists the journals in a folder (made when missing), in the order of their numbers.
     pub(crate) fn open(dir: &Path, metrics: Metrics) -> Result<(Self, Vec<OldFile>), StoreError> {
         fs::create_dir_all(dir).map_err(io_error("make folder", dir))?;
-        let mut files = Vec::new();
-        for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
-            let path = entry.map_err(io_error("list", dir))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let number = name
-                .strip_suffix(".journal")
-                .and_then(|n| n.parse::<u64>().ok());
-            if let Some(number) = number {
-                files.push(OldFile { path, number });
-            } else {
-                tracing::warn!(path = %path.display(), "not a journal, left alone");
-            }
-        }
-        files.sort_by_key(|f| f.number);
+        let files = list(dir)?;
         let next_number = files.last().map_or(1, |f| f.number + 1);
         let journals = Self {
             dir: dir.to_owned(),
@@ -255,11 +248,46 @@ impl Journals {
         Ok(())
     }
 
+    /// All files that are not on their way out and the bytes in them that count; to be called while
+    /// nobody appends.
+    pub(crate) fn lengths(&self) -> Vec<(PathBuf, u64)> {
+        let state = self.state.lock();
+        let chains = std::iter::once(&state.series).chain(state.windows.values());
+        let of = |chain: &Chain| -> Vec<(PathBuf, u64)> {
+            let current = chain.writer.iter().map(|w| (w.as_old_file().path, w.end()));
+            lengths_of(&chain.older).chain(current).collect()
+        };
+        chains.flat_map(of).collect()
+    }
+
     /// Bytes of all journals that are not on their way out.
     pub(crate) fn bytes(&self) -> u64 {
         let state = self.state.lock();
         state.series.bytes() + state.windows.values().map(Chain::bytes).sum::<u64>()
     }
+}
+
+fn lengths_of(files: &[OldFile]) -> impl Iterator<Item = (PathBuf, u64)> {
+    files.iter().map(|f| (f.path.clone(), file_bytes(&f.path)))
+}
+
+/// The journals in a folder, in the order of their numbers.
+pub(crate) fn list(dir: &Path) -> Result<Vec<OldFile>, StoreError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
+        let path = entry.map_err(io_error("list", dir))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let number = name
+            .strip_suffix(".journal")
+            .and_then(|n| n.parse::<u64>().ok());
+        if let Some(number) = number {
+            files.push(OldFile { path, number });
+        } else {
+            tracing::warn!(path = %path.display(), "not a journal, left alone");
+        }
+    }
+    files.sort_by_key(|f| f.number);
+    Ok(files)
 }
 
 fn file_bytes(path: &Path) -> u64 {

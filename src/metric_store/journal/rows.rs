@@ -5,13 +5,19 @@
 //! 3. A *row* record names its slots as runs (or says "the same as before"), then a bit for each
 //!    slot whose value changed, then the changes: a difference of decimals, usually one or two
 //!    bytes, else a new decimal, else an XOR.
+//! 4. A *histograms* record holds native histograms of one time, each against the one before it in
+//!    its slot ([`super::histograms`]).
 //!
 //! [`RowEncoder`] and [`RowDecoder`] keep the same memory of a target. After a record that could
 //! not be written, the encoder forgets; the target record that follows makes the decoder forget.
 
+use std::sync::Arc;
+
+use model::Histogram;
 use rustc_hash::FxHashMap;
 
 use super::file::{begin_frame, end_frame};
+use super::histograms;
 use crate::codec::CodecError;
 use crate::codec::decimal::{self, SCALE_MAX};
 use crate::codec::float::{get_xor, put_xor};
@@ -22,6 +28,7 @@ use crate::index::SeriesId;
 const RECORD_TARGET: u8 = 1;
 const RECORD_SLOTS: u8 = 2;
 const RECORD_ROW: u8 = 3;
+const RECORD_HISTOGRAMS: u8 = 4;
 
 /// The row has the same slots as the target's row before.
 const SAME_SLOTS: u8 = 1;
@@ -69,6 +76,8 @@ pub(crate) struct RowEncoder {
     values: Vec<f64>,
     last_ms: i64,
     runs: Runs,
+    /// The last native histogram of each slot that has any.
+    histograms: FxHashMap<u32, Arc<Histogram>>,
 }
 
 impl RowEncoder {
@@ -82,14 +91,7 @@ impl RowEncoder {
         slots: &[Slot],
         out: &mut Vec<u8>,
     ) {
-        if !self.named {
-            let at = begin_frame(out);
-            out.push(RECORD_TARGET);
-            put_varint(out, u64::from(target));
-            put_text(out, name);
-            end_frame(out, at);
-            self.named = true;
-        }
+        self.name(target, name, out);
         self.introduce(target, samples, slots, out);
         let at = begin_frame(out);
         out.push(RECORD_ROW);
@@ -138,10 +140,49 @@ impl RowEncoder {
         end_frame(out, at);
     }
 
-    fn introduce(
+    /// Appends the records of native histograms of one time, ascending by slot.
+    pub(crate) fn encode_histograms(
         &mut self,
         target: u32,
-        samples: &[(u32, f64)],
+        name: &str,
+        time_ms: i64,
+        samples: &[(u32, Arc<Histogram>)],
+        slots: &[Slot],
+        out: &mut Vec<u8>,
+    ) {
+        self.name(target, name, out);
+        self.introduce(target, samples, slots, out);
+        let at = begin_frame(out);
+        out.push(RECORD_HISTOGRAMS);
+        put_varint(out, u64::from(target));
+        put_zigzag(out, time_ms.wrapping_sub(self.last_ms));
+        self.last_ms = time_ms;
+        put_varint(out, samples.len() as u64);
+        let mut last_slot = 0;
+        for (slot, histogram) in samples {
+            put_varint(out, u64::from(slot - last_slot));
+            last_slot = *slot;
+            let before = self.histograms.insert(*slot, histogram.clone());
+            histograms::encode(histogram, before.as_deref(), out);
+        }
+        end_frame(out, at);
+    }
+
+    fn name(&mut self, target: u32, name: &str, out: &mut Vec<u8>) {
+        if !self.named {
+            let at = begin_frame(out);
+            out.push(RECORD_TARGET);
+            put_varint(out, u64::from(target));
+            put_text(out, name);
+            end_frame(out, at);
+            self.named = true;
+        }
+    }
+
+    fn introduce<V>(
+        &mut self,
+        target: u32,
+        samples: &[(u32, V)],
         slots: &[Slot],
         out: &mut Vec<u8>,
     ) {
@@ -190,7 +231,8 @@ impl RowEncoder {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.codes.capacity() * 9 + self.runs.capacity() * 8
+        // A histogram here is usually the very one that the head's tail holds too.
+        self.codes.capacity() * 9 + self.runs.capacity() * 8 + self.histograms.capacity() * 24
     }
 }
 
@@ -251,6 +293,8 @@ pub(crate) trait RowTaker {
     fn slot(&mut self, target: u32, slot: u32, series: SeriesId);
     /// A scrape, ascending by slot.
     fn row(&mut self, target: u32, time_ms: i64, samples: &[(u32, f64)]);
+    /// Native histograms of one time, ascending by slot.
+    fn histograms(&mut self, target: u32, time_ms: i64, samples: &[(u32, Arc<Histogram>)]);
 }
 
 /// What the reading side knows of one target.
@@ -259,6 +303,7 @@ struct Known {
     last: Vec<Last>,
     last_ms: i64,
     runs: Runs,
+    histograms: FxHashMap<u32, Arc<Histogram>>,
 }
 
 /// Reads the records of one file.
@@ -295,6 +340,11 @@ impl RowDecoder {
             RECORD_ROW => {
                 let time_ms = known.row(&mut reader, &mut self.samples)?;
                 taker.row(target, time_ms, &self.samples);
+                Ok(())
+            }
+            RECORD_HISTOGRAMS => {
+                let (time_ms, samples) = known.histograms(&mut reader)?;
+                taker.histograms(target, time_ms, &samples);
                 Ok(())
             }
             _ => Err(CodecError::Malformed("an unknown record")),
@@ -369,6 +419,29 @@ impl Known {
         }
         Ok(time_ms)
     }
+
+    fn histograms(
+        &mut self,
+        reader: &mut Reader<'_>,
+    ) -> Result<(i64, Vec<(u32, Arc<Histogram>)>), CodecError> {
+        let time_ms = self.last_ms.wrapping_add(reader.zigzag()?);
+        self.last_ms = time_ms;
+        let mut samples = Vec::new();
+        let mut slot = 0u64;
+        for _ in 0..reader.varint()? {
+            slot = slot.saturating_add(reader.varint()?);
+            let known = self.last.get(slot as usize);
+            if known.is_none_or(|last| last.code == UNKNOWN) {
+                return Err(CodecError::Malformed("a histogram of an unknown slot"));
+            }
+            let slot = slot as u32;
+            let before = self.histograms.get(&slot).map(|h| &**h);
+            let histogram = Arc::new(histograms::decode(reader, before)?);
+            self.histograms.insert(slot, histogram.clone());
+            samples.push((slot, histogram));
+        }
+        Ok((time_ms, samples))
+    }
 }
 
 #[cfg(test)]
@@ -397,6 +470,11 @@ mod tests {
         }
         fn row(&mut self, _: u32, time_ms: i64, samples: &[(u32, f64)]) {
             self.rows.push((time_ms, bits(samples)));
+        }
+        fn histograms(&mut self, _: u32, time_ms: i64, samples: &[(u32, Arc<Histogram>)]) {
+            let count = |(slot, h): &(u32, Arc<Histogram>)| (*slot, h.count.to_bits());
+            self.rows
+                .push((time_ms, samples.iter().map(count).collect()));
         }
     }
 
@@ -446,11 +524,22 @@ mod tests {
                 let samples: Vec<(u32, f64)> = samples.into_iter().collect();
                 let before = out.len();
                 encoder.encode(5, "t", time_ms, &samples, &slots, &mut out);
+                let histograms: Vec<(u32, Arc<Histogram>)> = samples
+                    .iter()
+                    .filter(|(slot, _)| slot % 16 == 3)
+                    .map(|(slot, count)| {
+                        let histogram = Histogram { count: *count, ..Histogram::default() };
+                        (*slot, Arc::new(histogram))
+                    })
+                    .collect();
+                encoder.encode_histograms(5, "t", time_ms, &histograms, &slots, &mut out);
+                let counts = histograms.iter().map(|(slot, h)| (*slot, h.count.to_bits()));
                 if luck == 0 {
                     out.truncate(before);
                     encoder.forget();
                 } else {
                     expected.push((time_ms, bits(&samples)));
+                    expected.push((time_ms, counts.collect()));
                 }
             }
             let taken = replay(&out);
@@ -467,7 +556,7 @@ mod tests {
             let (mut taken, mut decoder) = (Taken::default(), RowDecoder::default());
             for mut body in bodies {
                 if let Some(kind) = body.first_mut() {
-                    *kind = *kind % 3 + 1;
+                    *kind = *kind % 4 + 1;
                 }
                 let rows = taken.rows.len();
                 if decoder.decode(&body, &mut taken).is_err() {

@@ -7,6 +7,7 @@
 pub(crate) mod blob;
 pub(crate) mod cache;
 pub(crate) mod directory;
+pub(crate) mod look;
 pub(crate) mod writer;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use model::StoreError;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::catalogue::open_database;
+use crate::catalogue::database;
 use crate::errors::{database_error, io_error};
 use blob::{LARGE_BYTES_MAX, PAGE_BYTES_MAX};
 use directory::Directory;
@@ -32,18 +33,25 @@ pub(crate) const PAGE_BYTES: usize = 64 << 10;
 /// A chunk has at most so many samples, so that a page stays a page: 2 h at one a second.
 pub(crate) const CHUNK_SAMPLES_MAX: usize = 8192;
 
-/// The version that this program writes, and the newest that it reads.
-const VERSION: i64 = 1;
-
 /// "YgMP".
-const APPLICATION_ID: i64 = 0x5967_4d50;
+pub(crate) const SHAPE: database::Shape = database::Shape {
+    what: "page file",
+    application_id: 0x5967_4d50,
+    steps: &[VERSION_1, VERSION_2],
+};
 
 /// Idle connections kept for reading one day: as many as cores that usually read side by side.
 const READERS_IDLE_MAX: usize = 4;
 
-const SCHEMA: &str = "
+/// A file of which more than this part (one in so many) is free is shrunk.
+const FREE_PART: i64 = 5;
+
+const VERSION_1: &str = "
     CREATE TABLE segments (id INTEGER PRIMARY KEY, directory BLOB NOT NULL);
     CREATE TABLE pages (id INTEGER PRIMARY KEY, body BLOB NOT NULL);";
+
+/// The same tables; chunks may have native histograms.
+const VERSION_2: &str = "";
 
 /// The key of a page: segment above, number within it below.
 fn page_key(segment: u32, page: u32) -> i64 {
@@ -77,7 +85,7 @@ impl Day {
     }
 
     fn open(&self) -> Result<Connection, StoreError> {
-        open_database(&self.path, "page file", VERSION, APPLICATION_ID, SCHEMA)
+        database::open(&self.path, &SHAPE)
     }
 
     fn failed(&self, doing: &str) -> impl FnOnce(rusqlite::Error) -> StoreError {
@@ -147,6 +155,27 @@ impl Day {
         clean().map_err(self.failed("clean up"))
     }
 
+    /// Returns the room of deleted pages to the file system, where it is a good part of the file.
+    pub(crate) fn give_room_back(&self) -> Result<(), StoreError> {
+        let connection = self.open()?;
+        let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get(0));
+        let shrink = || -> rusqlite::Result<()> {
+            let (free, all): (i64, i64) = (number("freelist_count")?, number("page_count")?);
+            if free * FREE_PART > all {
+                connection.execute_batch("VACUUM")?;
+                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            }
+            Ok(())
+        };
+        shrink().map_err(self.failed("shrink"))
+    }
+
+    /// Writes a copy into a folder.
+    pub(crate) fn copy_into(&self, dir: &Path) -> Result<(), StoreError> {
+        let to = dir.join(self.path.file_name().unwrap_or_default());
+        database::copy_to(&self.open()?, &self.path, &to)
+    }
+
     fn with_reader<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
@@ -166,50 +195,15 @@ impl Day {
         Ok(result)
     }
 
-    fn read_blob(
-        &self,
-        what: &str,
-        query: &str,
-        key: i64,
-        bytes_max: usize,
-    ) -> Result<Vec<u8>, StoreError> {
-        let damaged = |why: &dyn std::fmt::Display| {
-            StoreError::Damaged(format!("{}: {what} {key:#x}: {why}", self.path.display()))
-        };
-        let body: Option<Vec<u8>> = self.with_reader(|connection| {
-            connection
-                .prepare_cached(query)
-                .and_then(|mut statement| statement.query_row([key], |row| row.get(0)).optional())
-                .map_err(self.failed("read"))
-        })?;
-        let body = body.ok_or_else(|| damaged(&"it is missing"))?;
-        blob::unpack(&body, bytes_max).map_err(|error| damaged(&error))
-    }
-
     /// Reads and decompresses a page.
     pub(crate) fn read_page(&self, segment: u32, page: u32) -> Result<Vec<u8>, StoreError> {
-        self.read_blob(
-            "page",
-            "SELECT body FROM pages WHERE id = ?",
-            page_key(segment, page),
-            PAGE_BYTES_MAX,
-        )
+        let key = page_key(segment, page);
+        self.with_reader(|connection| read_blob_of(connection, &self.path, PAGE_BLOB, key))
     }
 
     /// Reads a segment's directory.
     pub(crate) fn read_directory(&self, segment: u32) -> Result<Directory, StoreError> {
-        let raw = self.read_blob(
-            "directory",
-            "SELECT directory FROM segments WHERE id = ?",
-            i64::from(segment),
-            LARGE_BYTES_MAX,
-        )?;
-        Directory::decode(&raw).map_err(|error| {
-            StoreError::Damaged(format!(
-                "{}: directory {segment:#x}: {error}",
-                self.path.display()
-            ))
-        })
+        self.with_reader(|connection| read_directory_of(connection, &self.path, segment))
     }
 
     /// Closes connections that nobody reads with at the moment.
@@ -232,6 +226,57 @@ impl Day {
     fn disk_bytes(&self) -> u64 {
         database_bytes(&self.path)
     }
+}
+
+/// Where a kind of blob stands, and how large it may be.
+#[derive(Debug, Clone, Copy)]
+struct BlobKind {
+    what: &'static str,
+    query: &'static str,
+    bytes_max: usize,
+}
+
+const PAGE_BLOB: BlobKind = BlobKind {
+    what: "page",
+    query: "SELECT body FROM pages WHERE id = ?",
+    bytes_max: PAGE_BYTES_MAX,
+};
+
+const DIRECTORY_BLOB: BlobKind = BlobKind {
+    what: "directory",
+    query: "SELECT directory FROM segments WHERE id = ?",
+    bytes_max: LARGE_BYTES_MAX,
+};
+
+fn read_blob_of(
+    connection: &Connection,
+    path: &Path,
+    kind: BlobKind,
+    key: i64,
+) -> Result<Vec<u8>, StoreError> {
+    let damaged = |why: &dyn std::fmt::Display| {
+        StoreError::Damaged(format!("{}: {} {key:#x}: {why}", path.display(), kind.what))
+    };
+    let body: Option<Vec<u8>> = connection
+        .prepare_cached(kind.query)
+        .and_then(|mut statement| statement.query_row([key], |row| row.get(0)).optional())
+        .map_err(database_error("read", path))?;
+    let body = body.ok_or_else(|| damaged(&"it is missing"))?;
+    blob::unpack(&body, kind.bytes_max).map_err(|error| damaged(&error))
+}
+
+fn read_directory_of(
+    connection: &Connection,
+    path: &Path,
+    segment: u32,
+) -> Result<Directory, StoreError> {
+    let raw = read_blob_of(connection, path, DIRECTORY_BLOB, i64::from(segment))?;
+    Directory::decode(&raw).map_err(|error| {
+        StoreError::Damaged(format!(
+            "{}: directory {segment:#x}: {error}",
+            path.display()
+        ))
+    })
 }
 
 /// A SQLite database's main file, log and shared memory.

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::directory::{Directory, Entry};
 use super::{CHUNK_SAMPLES_MAX, PAGE_BYTES, blob, page_key};
-use crate::codec::{self, Effort, Scratch};
+use crate::codec::{Scratch, chunk, histograms};
 use crate::errors::database_error;
 use crate::index::SeriesId;
 
@@ -31,6 +31,8 @@ pub(crate) struct SegmentWriter<'a> {
     transaction: &'a Transaction<'a>,
     path: &'a Path,
     segment: u32,
+    /// Samples to a chunk, at most.
+    samples_max: usize,
     page: Vec<u8>,
     n_pages: u32,
     entries: Vec<Entry>,
@@ -45,6 +47,7 @@ impl<'a> SegmentWriter<'a> {
             transaction,
             path,
             segment,
+            samples_max: CHUNK_SAMPLES_MAX,
             page: Vec::with_capacity(PAGE_BYTES * 2),
             n_pages: 0,
             entries: Vec::new(),
@@ -58,6 +61,11 @@ impl<'a> SegmentWriter<'a> {
         }
     }
 
+    /// Makes chunks shorter than the longest possible.
+    pub(crate) fn set_samples_max(&mut self, samples_max: usize) {
+        self.samples_max = samples_max.clamp(1, CHUNK_SAMPLES_MAX);
+    }
+
     /// Adds a series with its samples, ascending in time. `likely` are timestamps that the series
     /// probably shares with others: those of its target's scrapes.
     pub(crate) fn series(
@@ -66,21 +74,21 @@ impl<'a> SegmentWriter<'a> {
         samples: &Samples,
         likely: &Arc<[i64]>,
     ) -> Result<(), StoreError> {
-        let chunks = samples
-            .timestamps_ms
-            .chunks(CHUNK_SAMPLES_MAX)
-            .zip(samples.values.chunks(CHUNK_SAMPLES_MAX));
-        for (times, values) in chunks {
-            let (column, start) = self.columns.place(times, likely);
+        let mut start = 0;
+        while start < samples.len() {
+            let end = chunk_end(samples, start, self.samples_max);
+            let times = samples.timestamps_ms.get(start..end).unwrap_or_default();
+            let (column, first) = self.columns.place(times, likely);
             self.entries.push(Entry {
                 series,
                 page: self.n_pages,
                 offset: self.page.len() as u32,
                 times: column,
-                start,
-                count: values.len() as u32,
+                start: first,
+                count: times.len() as u32,
             });
-            codec::encode(values, Effort::Page, &mut self.scratch, &mut self.page);
+            chunk::encode(samples, start, end, &mut self.scratch, &mut self.page);
+            start = end;
             if self.page.len() >= PAGE_BYTES {
                 self.flush()?;
             }
@@ -133,6 +141,20 @@ impl<'a> SegmentWriter<'a> {
             .map_err(database_error("write a directory to", self.path))?;
         Ok(self.written)
     }
+}
+
+/// Where the chunk that begins at `start` ends: the histograms of a chunk are one group.
+fn chunk_end(samples: &Samples, start: usize, samples_max: usize) -> usize {
+    let end = samples.len().min(start + samples_max);
+    let of = |from: usize| samples.histograms.partition_point(|(at, _)| *at < from);
+    if samples.histograms.is_empty() {
+        return end;
+    }
+    let within = samples.histograms.get(of(start)..of(end));
+    let within = within.unwrap_or_default();
+    let group: Vec<_> = within.iter().map(|(_, h)| h.clone()).collect();
+    let next = within.get(histograms::group_length(&group));
+    next.map_or(end, |(at, _)| *at)
 }
 
 /// Columns of timestamps, each kept once.

@@ -7,8 +7,10 @@ use rustc_hash::FxHashMap;
 
 use super::Snapshot;
 use super::merge::{sort_tail, trim_tail};
+use crate::admin::tombstones::hide;
 use crate::catalogue::Segment;
-use crate::codec::{self, CodecError};
+use crate::catalogue::tombstones::Tombstone;
+use crate::codec::{CodecError, chunk};
 use crate::head::places::Place;
 use crate::head::window::WindowData;
 use crate::index::SeriesId;
@@ -20,7 +22,8 @@ use crate::store::Shared;
 /// to leave memory for others.
 #[derive(Debug)]
 pub(crate) struct SegmentPart {
-    segment: u32,
+    /// Held so that its pages are not deleted meanwhile.
+    segment: Arc<Segment>,
     day: Arc<Day>,
     /// Place of the series in the cursor's run, and chunk; ascending.
     chunks: Vec<(u32, Entry)>,
@@ -32,7 +35,7 @@ pub(crate) struct SegmentPart {
 impl SegmentPart {
     /// `None` where the segment has nothing of these series in the range.
     pub(crate) fn new(
-        segment: &Segment,
+        segment: &Arc<Segment>,
         day: &Arc<Day>,
         directory: &Directory,
         series: &[SeriesId],
@@ -59,7 +62,7 @@ impl SegmentPart {
             }
         }
         (!chunks.is_empty()).then(|| Self {
-            segment: segment.id,
+            segment: segment.clone(),
             day: day.clone(),
             chunks,
             next: 0,
@@ -69,7 +72,12 @@ impl SegmentPart {
     }
 
     /// Appends the samples of the series at a place of the run, whatever their time.
-    fn read(&mut self, at: u32, shared: &Shared, out: &mut Samples) -> Result<(), StoreError> {
+    pub(crate) fn read(
+        &mut self,
+        at: u32,
+        shared: &Shared,
+        out: &mut Samples,
+    ) -> Result<(), StoreError> {
         while let Some((_, entry)) = self.chunks.get(self.next).filter(|(of, _)| *of == at) {
             let entry = *entry;
             self.next += 1;
@@ -78,7 +86,7 @@ impl SegmentPart {
                 .as_ref()
                 .is_none_or(|(page, _)| *page != entry.page)
             {
-                match self.day.read_page(self.segment, entry.page) {
+                match self.day.read_page(self.segment.id, entry.page) {
                     Ok(page) => self.page = Some((entry.page, page)),
                     // Retention was faster than the reader: these samples are no more.
                     Err(_) if self.day.is_dropped() => continue,
@@ -90,22 +98,28 @@ impl SegmentPart {
                 shared.metrics.pages_read.inc();
             }
             let page = self.page.as_ref().map(|(_, page)| page.as_slice());
-            let chunk = page.and_then(|page| page.get(entry.offset as usize..));
+            let bytes = page.and_then(|page| page.get(entry.offset as usize..));
             let times = self.times.get(&entry.times).map(|c| chunk_times(c, &entry));
-            let (Some(chunk), Some(times)) = (chunk, times) else {
+            let (Some(bytes), Some(times)) = (bytes, times) else {
                 return Err(self.damaged(&entry, CodecError::Truncated));
             };
-            codec::decode(chunk, times.len(), &mut out.values)
-                .map_err(|error| self.damaged(&entry, error))?;
+            chunk::decode(bytes, times.len(), out).map_err(|error| self.damaged(&entry, error))?;
             out.timestamps_ms.extend_from_slice(times);
         }
         Ok(())
     }
 
+    /// Segment and column of times of each chunk that [`SegmentPart::read`] is going to read.
+    pub(crate) fn time_columns(&self, at: u32) -> impl Iterator<Item = (u32, u32)> {
+        let rest = self.chunks.get(self.next..).unwrap_or_default();
+        let chunks = rest.iter().take_while(move |(of, _)| *of == at);
+        chunks.map(|(_, entry)| (self.segment.id, entry.times))
+    }
+
     fn damaged(&self, entry: &Entry, error: CodecError) -> StoreError {
         StoreError::Damaged(format!(
             "segment {} page {} offset {}: {error}",
-            self.segment, entry.page, entry.offset
+            self.segment.id, entry.page, entry.offset
         ))
     }
 }
@@ -125,6 +139,7 @@ pub(crate) struct Cursor {
     at: usize,
     segments: Vec<SegmentPart>,
     snapshot: Arc<Snapshot>,
+    tombstones: Arc<Vec<Tombstone>>,
     /// Place of the series in the run, and where it lives in the head; ascending.
     places: Vec<(u32, Place)>,
     next_place: usize,
@@ -140,9 +155,11 @@ impl Cursor {
         places: Vec<(u32, Place)>,
         range_ms: (i64, i64),
     ) -> Self {
+        let tombstones = shared.tombstones();
         Self {
             shared,
             series,
+            tombstones,
             at: 0,
             segments,
             snapshot,
@@ -195,6 +212,7 @@ impl SeriesCursor for Cursor {
             sort_tail(samples, 0);
             let (start_ms, end_ms) = self.range_ms;
             trim_tail(samples, 0, start_ms, end_ms);
+            hide(&self.tombstones, series, samples);
             if samples.is_empty() {
                 continue;
             }

@@ -9,14 +9,15 @@
 //!
 //! Each run is a [`cursor`]. Segments are stored in label order too, so a cursor walks forward.
 
-mod cursor;
+pub(crate) mod cursor;
 pub(crate) mod merge;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{
-    Labels, Matcher, MetricMetadata, Selection, SeriesCursor, SeriesReader, StoreError, TargetId,
+    Exemplar, Labels, Matcher, MetricMetadata, Selection, SeriesCursor, SeriesReader, StoreError,
+    TargetId,
 };
 use roaring::RoaringBitmap;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -56,7 +57,12 @@ impl Shared {
     }
 
     /// The series that satisfy the matchers and may have samples in the range.
-    fn candidates(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> RoaringBitmap {
+    pub(crate) fn candidates(
+        &self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> RoaringBitmap {
         let matching = self.index.read().matching(matchers);
         // In the order in which samples move: see the head of this file.
         let mut present = RoaringBitmap::new();
@@ -70,14 +76,18 @@ impl Shared {
         if in_head.iter().any(|w| self.overlaps(*w, start_ms, end_ms)) {
             let places = self.head.places().read();
             present.extend(matching.iter().filter(|id| places.contains(*id)));
+            drop(places);
+            present -= self.hidden_in_head();
         }
         for segment in self.segments_in(start_ms, end_ms) {
-            present |= &segment.series & &matching;
+            let mut found = &segment.series & &matching;
+            found -= self.hidden_in(segment.start_ms, segment.end_ms);
+            present |= found;
         }
         present
     }
 
-    fn sorted(&self, series: &RoaringBitmap) -> Vec<SeriesId> {
+    pub(crate) fn sorted(&self, series: &RoaringBitmap) -> Vec<SeriesId> {
         let mut series: Vec<SeriesId> = series.iter().collect();
         let index = self.index.read();
         series.sort_by(|a, b| index.compare(*a, *b));
@@ -235,6 +245,26 @@ impl SeriesReader for MetricStore {
         let shared = self.shared();
         let found = shared.candidates(matchers, start_ms, end_ms);
         Ok(shared.index.read().label_values(name, &found))
+    }
+
+    fn exemplars(
+        &self,
+        selectors: &[Vec<Matcher>],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, StoreError> {
+        let shared = self.shared();
+        let matching = {
+            let index = shared.index.read();
+            let all = selectors.iter().map(|matchers| index.matching(matchers));
+            all.fold(RoaringBitmap::new(), |all, of| all | of)
+        };
+        let found = shared.exemplars.lock().of(&matching, start_ms, end_ms);
+        let index = shared.index.read();
+        let found = found.into_iter().map(|(id, of)| (index.labels(id), of));
+        let mut found: Vec<(Labels, Vec<Exemplar>)> = found.collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(found)
     }
 
     fn metadata(&self) -> BTreeMap<String, MetricMetadata> {

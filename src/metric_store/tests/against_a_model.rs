@@ -4,10 +4,11 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use common::{T0, WINDOW, append, labels, open_with, select};
 use metric_store::Config;
-use model::{SampleSink, SlotId};
+use model::{Buckets, Histogram, ResetHint, SampleSink, SlotId, is_histogram};
 use proptest::prelude::*;
 
 const SERIES: usize = 12;
@@ -20,6 +21,12 @@ enum Step {
         target: usize,
         late_ms: i64,
         samples: Vec<(usize, u64)>,
+    },
+    /// Native histograms of one target.
+    Histograms {
+        target: usize,
+        late_ms: i64,
+        samples: Vec<(usize, u8)>,
     },
     /// The clock goes on.
     Wait(i64),
@@ -47,6 +54,11 @@ fn step() -> impl Strategy<Value = Step> {
         20 => (0..TARGETS, prop_oneof![5 => Just(0), 1 => 0i64..3 * WINDOW], samples).prop_map(
             |(target, late_ms, samples)| Step::Append { target, late_ms, samples }
         ),
+        4 => (
+            0..TARGETS,
+            prop_oneof![5 => Just(0), 1 => 0i64..3 * WINDOW],
+            prop::collection::vec((0..SERIES, any::<u8>()), 1..4),
+        ).prop_map(|(target, late_ms, samples)| Step::Histograms { target, late_ms, samples }),
         10 => prop_oneof![4 => 1i64..60_000, 1 => 0..WINDOW].prop_map(Step::Wait),
         2 => Just(Step::Maintain),
         1 => Just(Step::Kill),
@@ -55,12 +67,48 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-type Model = BTreeMap<String, BTreeMap<i64, u64>>;
+/// A value that can be compared to the last bit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Value {
+    Float(u64),
+    Histogram(u8),
+}
+
+/// One of 256 histograms, of different shapes.
+fn histogram(seed: u8) -> Arc<Histogram> {
+    let counts =
+        (0..i32::from(seed % 9)).map(|i| (i * i - 4, f64::from(seed) + f64::from(i) / 3.0));
+    Arc::new(Histogram {
+        reset: if seed % 5 == 0 {
+            ResetHint::Reset
+        } else {
+            ResetHint::Unknown
+        },
+        schema: i32::from(seed % 3),
+        zero_threshold: f64::from(seed % 2) * 1e-9,
+        count: f64::from(seed),
+        sum: f64::from(seed).sqrt(),
+        positive: Buckets::from_pairs(counts),
+        ..Histogram::default()
+    })
+}
+
+type Model = BTreeMap<String, BTreeMap<i64, Value>>;
 
 fn read(store: &metric_store::MetricStore, start_ms: i64, end_ms: i64) -> Model {
     let found = select(store, Vec::new(), start_ms, end_ms, 3);
     let found = found.into_iter().map(|(labels, samples)| {
-        let bits = samples.values.iter().map(|v| v.to_bits());
+        let mut histograms = samples.histograms.iter();
+        let bits = samples.values.iter().enumerate().map(|(i, v)| {
+            if !is_histogram(*v) {
+                return Value::Float(v.to_bits());
+            }
+            let (at, found) = histograms.next().expect("one for each place");
+            assert_eq!(*at, i);
+            let seed = found.count as u8;
+            assert_eq!(**found, *histogram(seed));
+            Value::Histogram(seed)
+        });
         let times = samples.timestamps_ms.iter().copied();
         (labels.to_string(), times.zip(bits).collect())
     });
@@ -98,7 +146,29 @@ fn run(steps: Vec<Step>) {
                 append(&store, id, time_ms, &rows).expect("appends");
                 for (series, bits) in samples {
                     let of = model.entry(labels("m", series).to_string()).or_default();
-                    of.entry(time_ms).or_insert(bits);
+                    of.entry(time_ms).or_insert(Value::Float(bits));
+                }
+            }
+            Step::Histograms {
+                target,
+                late_ms,
+                samples,
+            } => {
+                let time_ms = (now - late_ms) / 3 * 3 + target as i64;
+                let id = store.open_target(&format!("t{target}")).expect("opens");
+                let rows: Vec<(SlotId, Arc<Histogram>)> = samples
+                    .iter()
+                    .map(|(series, seed)| {
+                        let slot = store.open_slot(id, &labels("m", *series)).expect("opens");
+                        (slot, histogram(*seed))
+                    })
+                    .collect();
+                store
+                    .append_histograms(id, time_ms, &rows)
+                    .expect("appends");
+                for (series, seed) in samples {
+                    let of = model.entry(labels("m", series).to_string()).or_default();
+                    of.entry(time_ms).or_insert(Value::Histogram(seed));
                 }
             }
             Step::Wait(ms) => now += ms,
@@ -127,7 +197,7 @@ fn check(store: &metric_store::MetricStore, model: &Model, start_ms: i64, end_ms
         (labels.clone(), samples.map(|(t, v)| (*t, *v)).collect())
     });
     let expected: Model = in_range
-        .filter(|(_, samples): &(String, BTreeMap<i64, u64>)| !samples.is_empty())
+        .filter(|(_, samples): &(String, BTreeMap<i64, Value>)| !samples.is_empty())
         .collect();
     let found = read(store, start_ms, end_ms);
     for (labels, samples) in &expected {

@@ -89,3 +89,17 @@ pub(crate) fn all(store: &MetricStore, name: &str) -> Vec<(Labels, Samples)> {
 pub(crate) fn count(found: &[(Labels, Samples)]) -> usize {
     found.iter().map(|(_, samples)| samples.len()).sum()
 }
+
+/// Whether two answers are the same to the last bit, told without printing all of them.
+pub(crate) fn assert_same(found: &[(Labels, Samples)], expected: &[(Labels, Samples)]) {
+    let labels = |all: &[(Labels, Samples)]| all.iter().map(|(l, _)| l.clone()).collect::<Vec<_>>();
+    assert_eq!(labels(found), labels(expected));
+    for ((labels, found), (_, expected)) in found.iter().zip(expected) {
+        let bits = |s: &Samples| s.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        let same = found.timestamps_ms == expected.timestamps_ms
+            && bits(found) == bits(expected)
+            && found.histograms == expected.histograms;
+        let (n, of) = (found.len(), expected.len());
+        assert!(same, "{labels}: {n} samples differ from the {of} expected");
+    }
+}
