@@ -148,13 +148,11 @@ impl Shared {
                     })?;
                 }
                 sort_tail(&mut samples, 0);
-                let first = group.first();
-                first
-                    .iter()
-                    .for_each(|column| hide(&tombstones, column.series, &mut samples));
-                if let Some(first) = first
-                    && !samples.is_empty()
-                {
+                let Some(first) = group.first() else {
+                    continue;
+                };
+                hide(&tombstones, first.series, &mut samples);
+                if !samples.is_empty() {
                     writer.series(first.series, &samples, &first.likely)?;
                 }
             }

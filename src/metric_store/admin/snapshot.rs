@@ -68,9 +68,7 @@ impl Shared {
         for day in self.days.all() {
             day.copy_into(&days)?;
         }
-        [&days, &journals, folder]
-            .iter()
-            .try_for_each(|f| sync_folder(f))
+        [&days, &journals, folder].iter().try_for_each(sync_folder)
     }
 }
 

@@ -88,21 +88,12 @@ pub(crate) fn open_to_look(path: &Path, shape: &Shape) -> Result<(Connection, i6
     Ok((connection, found))
 }
 
-/// A path as a URI wants it.
+/// A path as a URI wants it: these three have a meaning there.
 fn escaped(path: &Path) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-    let mut out = String::new();
-    for c in path.to_string_lossy().chars() {
-        if plain(c) {
-            out.push(c);
-        } else {
-            let mut bytes = [0; 4];
-            for byte in c.encode_utf8(&mut bytes).bytes() {
-                out.push_str(&format!("%{byte:02X}"));
-            }
-        }
-    }
-    out
+    let path = path.to_string_lossy();
+    path.replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23")
 }
 
 fn refuse_newer(path: &Path, shape: &Shape, found: i64) -> Result<(), StoreError> {

@@ -104,13 +104,13 @@ pub(crate) fn decode(
 
 /// An even varint: a difference of whole numbers. One byte of 1: XOR.
 fn put(value: f64, last: f64, out: &mut Vec<u8>) {
-    match (decimal::integer(value, 0), decimal::integer(last, 0)) {
+    let (integer, before) = (decimal::integer(value, 0), decimal::integer(last, 0));
+    if let (Some(integer), Some(before)) = (integer, before) {
         // Whole numbers are below 2^53: their difference has room for another bit.
-        (Some(integer), Some(before)) => put_varint(out, zigzag(integer - before) << 1),
-        _ => {
-            out.push(1);
-            put_xor(value.to_bits() ^ last.to_bits(), out);
-        }
+        put_varint(out, zigzag(integer - before) << 1);
+    } else {
+        out.push(1);
+        put_xor(value.to_bits() ^ last.to_bits(), out);
     }
 }
 

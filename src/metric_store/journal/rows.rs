@@ -343,7 +343,8 @@ impl RowDecoder {
                 Ok(())
             }
             RECORD_HISTOGRAMS => {
-                let (time_ms, samples) = known.histograms(&mut reader)?;
+                let mut samples = Vec::new();
+                let time_ms = known.histograms(&mut reader, &mut samples)?;
                 taker.histograms(target, time_ms, &samples);
                 Ok(())
             }
@@ -423,10 +424,10 @@ impl Known {
     fn histograms(
         &mut self,
         reader: &mut Reader<'_>,
-    ) -> Result<(i64, Vec<(u32, Arc<Histogram>)>), CodecError> {
+        samples: &mut Vec<(u32, Arc<Histogram>)>,
+    ) -> Result<i64, CodecError> {
         let time_ms = self.last_ms.wrapping_add(reader.zigzag()?);
         self.last_ms = time_ms;
-        let mut samples = Vec::new();
         let mut slot = 0u64;
         for _ in 0..reader.varint()? {
             slot = slot.saturating_add(reader.varint()?);
@@ -440,7 +441,7 @@ impl Known {
             self.histograms.insert(slot, histogram.clone());
             samples.push((slot, histogram));
         }
-        Ok((time_ms, samples))
+        Ok(time_ms)
     }
 }
 

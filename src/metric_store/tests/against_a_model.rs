@@ -79,7 +79,7 @@ fn histogram(seed: u8) -> Arc<Histogram> {
     let counts =
         (0..i32::from(seed % 9)).map(|i| (i * i - 4, f64::from(seed) + f64::from(i) / 3.0));
     Arc::new(Histogram {
-        reset: if seed % 5 == 0 {
+        reset: if seed.is_multiple_of(5) {
             ResetHint::Reset
         } else {
             ResetHint::Unknown
