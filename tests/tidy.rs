@@ -45,7 +45,6 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("axum", &["serve"]),
     ("askama", &["serve"]),
     ("rust-embed", &["serve"]),
-    ("promql-parser", &["promql"]),
     ("serde-saphyr", &["yaml"]),
     ("notify", &["log_tail"]),
     ("rusqlite", &["log_store", "metric_store", "state_store"]),

@@ -297,6 +297,10 @@ fn bad_data(message: String) -> QueryError {
 impl Expr {
     /// Whether it is a text or number as written, without any series.
     pub fn is_constant(&self) -> bool {
-        matches!(self.node, Node::Number(_) | Node::Text(_))
+        match &self.node {
+            Node::Number(_) | Node::Seconds(_) | Node::Text(_) => true,
+            Node::Plus(inner) | Node::Paren(inner) => inner.is_constant(),
+            _ => false,
+        }
     }
 }

@@ -31,7 +31,7 @@ mod functions;
 
 pub use engine::{Context, Engine, Options};
 pub use syntax::{
-    Expr, Outline, OutlineKind, Selector, Signature, ValueKind, aggregations, explain, format,
-    format_line, functions as function_list, parse, parse_selector, tree_json,
+    Expr, Outline, OutlineKind, Selector, Signature, ValueKind, aggregation_signatures, explain,
+    format, format_line, function_signatures, parse, parse_selector, tree_json,
 };
 pub use value::{Answer, ErrorKind, Point, QueryError, RangeSeries, Value};

@@ -39,9 +39,3 @@ fn format(bencher: Bencher<'_, '_>, name: &str) {
     let text = text(name);
     bencher.bench(|| promql::format(text).expect("parses"));
 }
-
-#[divan::bench(args = EXPRESSIONS.map(|(name, _)| name))]
-fn promql_parser_crate(bencher: Bencher<'_, '_>, name: &str) {
-    let text = text(name);
-    bencher.bench(|| promql_parser::parser::parse(text).expect("parses"));
-}

@@ -27,7 +27,7 @@ pub use duration::Duration;
 pub(crate) use expr::{Aggregate, Binary, Group, Matching, Node, Subquery};
 pub use expr::{At, Expr, Extent, Selector, ValueKind};
 pub use outline::{Outline, OutlineKind};
-pub use signatures::{Signature, aggregations, functions};
+pub use signatures::{Signature, aggregation_signatures, function_signatures};
 pub(crate) use token::depth;
 
 use crate::stack::with_room_for;
@@ -53,9 +53,14 @@ pub fn parse(text: &str) -> Result<Expr, QueryError> {
 /// on several lines where one would be longer than 100 characters. Comments are lost.
 ///
 /// # Errors
-/// `BadData` when it does not parse.
+/// `BadData` when it does not parse, or would take megabytes of blanks.
 pub fn format(text: &str) -> Result<String, QueryError> {
-    with_room_for(text, || Ok(print::pretty(&parse_here(text)?)))
+    with_room_for(text, || {
+        print::pretty(&parse_here(text)?).ok_or_else(|| {
+            let message = "the expression nests too deep to be set in lines".to_owned();
+            refused(message)
+        })
+    })
 }
 
 /// An expression on one line, in the same form.
@@ -87,11 +92,6 @@ pub fn explain(text: &str) -> Result<Outline, QueryError> {
 /// # Errors
 /// `BadData` when the text is no plain selector or would select everything.
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, QueryError> {
-    let refused = |message: String| QueryError {
-        kind: ErrorKind::BadData,
-        message,
-        position: None,
-    };
     let Node::Selector(selector) = parse(text)?.node else {
         return Err(refused(format!(
             "{text:?} is no series selector such as up{{job=\"node\"}}"
@@ -106,6 +106,14 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, QueryError> {
         )));
     }
     Ok(selector.matchers)
+}
+
+fn refused(message: String) -> QueryError {
+    QueryError {
+        kind: ErrorKind::BadData,
+        message,
+        position: None,
+    }
 }
 
 /// Whether a text is a label name that results may carry.

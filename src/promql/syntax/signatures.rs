@@ -56,12 +56,12 @@ pub(crate) fn find(name: &str) -> Option<&'static Signature> {
 }
 
 /// All functions, by name.
-pub fn functions() -> &'static [Signature] {
+pub fn function_signatures() -> &'static [Signature] {
     FUNCTIONS
 }
 
 /// All aggregations, by name: they take their parameter first.
-pub fn aggregations() -> &'static [Signature] {
+pub fn aggregation_signatures() -> &'static [Signature] {
     AGGREGATIONS
 }
 

@@ -5,19 +5,17 @@
 //! deep it may go was seen to before the first token was parsed, and every step takes a token, so
 //! this ends on any input in linear time.
 
+mod calls;
 mod durations;
+mod matching;
 mod selectors;
 
-use std::sync::Arc;
-
 use super::error::{did_you_mean, error_at};
-use super::expr::{Aggregate, Binary, Expr, Group, Matching, Node};
+use super::expr::{Binary, Expr, Node};
 use super::literal;
-use super::signatures::{self, aggregations};
 use super::token::{Kind, Token, Tokens};
 use crate::aggregations::AggregateOp;
 use crate::binary::BinaryOp;
-use crate::functions;
 use crate::value::QueryError;
 
 /// How tightly operators bind.
@@ -281,197 +279,6 @@ impl<'t> Parser<'_, 't> {
             return self.call();
         }
         self.selector()
-    }
-
-    fn call(&mut self) -> Result<Expr, QueryError> {
-        let token = self.take();
-        let args = self.args(&format!("call to {}", token.text))?;
-        let known = signatures::functions().iter().map(|f| f.name);
-        // What says how to match looks like a call as well, once it is misspelt.
-        let known = known
-            .chain(aggregations().iter().map(|f| f.name))
-            .chain(AFTER_OPERATOR);
-        if signatures::find(token.text).is_none() {
-            let advice = match token.text {
-                // Prometheus 3 gave it another name.
-                "holt_winters" => ", did you mean \"double_exponential_smoothing\"?".to_owned(),
-                name => did_you_mean(name, known),
-            };
-            let message = format!("unknown function with name {:?}{advice}", token.text);
-            return Err(self.fail_at(token.place, &message));
-        }
-        let Some(function) = functions::find(token.text) else {
-            let message = format!("the function {} is not supported yet", token.text);
-            return Err(self.fail_at(token.place, &message));
-        };
-        Ok(self.node(Node::Call(function, args), token.place))
-    }
-
-    /// Arguments in brackets.
-    fn args(&mut self, context: &str) -> Result<Vec<Expr>, QueryError> {
-        if !self.accept("(") {
-            return Err(self.unexpected(context, "\"(\""));
-        }
-        let mut args = Vec::new();
-        if self.accept(")") {
-            return Ok(args);
-        }
-        loop {
-            args.push(self.expr(OR)?);
-            if self.accept(")") {
-                return Ok(args);
-            }
-            let comma = self.now();
-            if !self.accept(",") {
-                return Err(self.unexpected(context, "\",\" or \")\""));
-            }
-            if self.now().is(")") {
-                return Err(self.fail_at(
-                    comma.place,
-                    "trailing commas not allowed in function call args",
-                ));
-            }
-        }
-    }
-
-    fn aggregation(&mut self, op: AggregateOp) -> Result<Expr, QueryError> {
-        let token = self.take();
-        let mut grouping = self.grouping()?;
-        if !self.now().is("(") {
-            return Err(self.unexpected("aggregation", ""));
-        }
-        let args = self.args("aggregation")?;
-        if grouping.is_none() {
-            grouping = self.grouping()?;
-        }
-        let (labels, without) = grouping.unwrap_or_default();
-        let wanted = 1 + usize::from(op.param_kind().is_some());
-        let count = args.len();
-        if count == 0 {
-            let message = "no arguments for aggregate expression provided";
-            return Err(self.fail_at(token.place, message));
-        }
-        let mut args = args.into_iter();
-        let param = if wanted == 2 { args.next() } else { None };
-        let (Some(expr), None) = (args.next(), args.next()) else {
-            let message = format!(
-                "wrong number of arguments for aggregate expression provided, expected {wanted}, \
-                 got {count}"
-            );
-            return Err(self.fail_at(token.place, &message));
-        };
-        let aggregate = Aggregate {
-            op,
-            param,
-            expr,
-            labels,
-            without,
-        };
-        Ok(self.node(Node::Aggregate(Box::new(aggregate)), token.place))
-    }
-
-    /// `by (…)` or `without (…)`, if it stands here; whether it is `without`.
-    #[allow(
-        clippy::type_complexity,
-        reason = "labels and a flag, used in one place"
-    )]
-    fn grouping(&mut self) -> Result<Option<(Vec<Arc<str>>, bool)>, QueryError> {
-        let without = self.now().is_word("without");
-        if !without && !self.now().is_word("by") {
-            return Ok(None);
-        }
-        self.take();
-        Ok(Some((self.labels()?, without)))
-    }
-
-    /// A list of labels in brackets, which may end with a comma.
-    fn labels(&mut self) -> Result<Vec<Arc<str>>, QueryError> {
-        const CONTEXT: &str = "grouping opts";
-        if !self.accept("(") {
-            return Err(self.unexpected(CONTEXT, "\"(\""));
-        }
-        let mut labels = Vec::new();
-        while !self.accept(")") {
-            let token = self.now();
-            let label: Arc<str> = match token.kind {
-                // The one keyword that no label can be called by there.
-                Kind::Word if !token.is_word("without") => {
-                    self.take();
-                    token.text.into()
-                }
-                Kind::Text => self.text()?.into(),
-                _ => return Err(self.unexpected(CONTEXT, "label")),
-            };
-            if label.is_empty() {
-                let message = "invalid label name for grouping: \"\"";
-                return Err(self.fail_at(token.place, message));
-            }
-            labels.push(label);
-            if !self.accept(",") && !self.now().is(")") {
-                return Err(self.unexpected(CONTEXT, "\",\" or \")\""));
-            }
-        }
-        Ok(labels)
-    }
-
-    /// How the operands of an operator find each other.
-    fn matching(&mut self) -> Result<Matching, QueryError> {
-        let mut matching = Matching {
-            returns_bool: self.accept_word("bool"),
-            ..Matching::default()
-        };
-        let token = self.now();
-        if token.is_word("on") || token.is_word("ignoring") {
-            self.take();
-            matching.on = token.is_word("on");
-            matching.labels = self.labels()?;
-            let token = self.now();
-            if token.is_word("group_left") || token.is_word("group_right") {
-                self.take();
-                matching.group = if token.is_word("group_left") {
-                    Group::ManyToOne
-                } else {
-                    Group::OneToMany
-                };
-                if self.now().is("(") {
-                    matching.include = self.labels()?;
-                }
-            }
-        } else if token.is_word("group_left") || token.is_word("group_right") {
-            let advice = ": write on (…) or ignoring (…) before it";
-            return Err(self.unexpected_with("", "", advice));
-        }
-        self.fills(&mut matching)?;
-        Ok(matching)
-    }
-
-    /// `fill(…)`, or `fill_left(…)` and `fill_right(…)` in either order.
-    fn fills(&mut self, matching: &mut Matching) -> Result<(), QueryError> {
-        loop {
-            let token = self.now();
-            if token.kind != Kind::Word || !self.peek(1).is("(") {
-                return Ok(());
-            }
-            let (left, right) = match token.text.to_ascii_lowercase().as_str() {
-                "fill" => (true, true),
-                "fill_left" => (true, false),
-                "fill_right" => (false, true),
-                _ => return Ok(()),
-            };
-            if (left && matching.fill_left.is_some()) || (right && matching.fill_right.is_some()) {
-                return Err(self.unexpected("", ""));
-            }
-            self.take();
-            self.take();
-            let value = self.signed_number("fill value", "number")?;
-            self.expect(")", "fill value")?;
-            if left {
-                matching.fill_left = Some(value);
-            }
-            if right {
-                matching.fill_right = Some(value);
-            }
-        }
     }
 
     /// A number or duration with a sign before it.

@@ -220,10 +220,6 @@ impl Parser<'_, '_> {
 }
 
 /// What offset, `@` and extent of something are kept in.
-#[allow(
-    clippy::type_complexity,
-    reason = "three slots of one node, used in one place"
-)]
 fn fields_of(node: &mut Node) -> Option<(&mut Duration, &mut Option<At>, Option<&mut Extent>)> {
     match node {
         Node::Selector(selector) | Node::Range(selector, _) => Some((

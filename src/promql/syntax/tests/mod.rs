@@ -386,3 +386,92 @@ fn durations_settle_to_numbers() {
         .expect("settles");
     assert!(matches!(plain.node, Node::Number(60.0)), "{plain:?}");
 }
+
+#[test]
+fn long_expressions_are_broken_into_lines() {
+    let check = |text: &str, expected: &str| {
+        let pretty = format(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(pretty, expected.trim_start_matches('\n'));
+        assert_eq!(format(&pretty).as_deref(), Ok(&*pretty));
+    };
+    check("sum  by(a)(x)#c", "sum by (a) (x)");
+    check(
+        "sum(rate(http_requests_total{job=\"api-server\",code=~\"5..\"}[5m])) by (job, instance) / \
+         on(job) group_left sum by(job) (rate(http_requests_total[5m])) > bool 0.25",
+        r#"
+    sum by (job, instance) (rate(http_requests_total{code=~"5..",job="api-server"}[5m]))
+  / on (job) group_left ()
+    sum by (job) (rate(http_requests_total[5m]))
+> bool
+  0.25"#,
+    );
+    check(
+        "-max_over_time((topk(5, a_rather_long_name_of_a_metric{with=\"labels\"} or \
+         another_rather_long_name_of_a_metric))[1h:1m] offset 5m)",
+        r#"
+-max_over_time(
+  (topk(5, a_rather_long_name_of_a_metric{with="labels"} or another_rather_long_name_of_a_metric))[1h:1m] offset 5m
+)"#,
+    );
+    check(
+        "topk(5, a_rather_long_name_of_a_metric{with=\"labels\"} or \
+         another_rather_long_name_of_a_metric{with=\"labels\"} unless one_more)",
+        r#"
+topk(
+  5,
+    a_rather_long_name_of_a_metric{with="labels"}
+  or
+    another_rather_long_name_of_a_metric{with="labels"} unless one_more
+)"#,
+    );
+    let wide = format!("{}abs(x{})", "-(".repeat(190), ")".repeat(190));
+    let wide = wide.replace(
+        "abs(x",
+        &format!("label_join(x, \"\", \"\"{}", ", \"\"".repeat(50_000)),
+    );
+    let wide = format!("{wide})");
+    assert!(format(&wide).is_err(), "megabytes of blanks");
+}
+
+#[test]
+fn trees_as_the_api_gives_them() {
+    let tree = tree_json("sum(rate(x{a=\"b\"}[5m] @ end() offset 1m)) by (c) and on () -y > 5m")
+        .expect("parses");
+    let expected = serde_json::json!({
+        "type": "binaryExpr", "op": "and", "bool": false,
+        "matching": {
+            "card": "many-to-many", "labels": [], "on": true, "include": [],
+            "fillValues": {"lhs": null, "rhs": null},
+        },
+        "lhs": {
+            "type": "aggregation", "op": "sum", "grouping": ["c"], "without": false, "param": null,
+            "expr": {
+                "type": "call",
+                "func": {
+                    "name": "rate", "argTypes": ["matrix"], "variadic": 0, "returnType": "vector",
+                },
+                "args": [{
+                    "type": "matrixSelector", "name": "x", "range": 300_000, "offset": 60_000,
+                    "matchers": [
+                        {"name": "a", "type": "=", "value": "b"},
+                        {"name": "__name__", "type": "=", "value": "x"},
+                    ],
+                    "timestamp": null, "startOrEnd": "end", "anchored": false, "smoothed": false,
+                }],
+            },
+        },
+        "rhs": {
+            "type": "binaryExpr", "op": ">", "bool": false, "matching": null,
+            "lhs": {
+                "type": "unaryExpr", "op": "-",
+                "expr": {
+                    "type": "vectorSelector", "name": "y", "offset": 0,
+                    "matchers": [{"name": "__name__", "type": "=", "value": "y"}],
+                    "timestamp": null, "startOrEnd": null, "anchored": false, "smoothed": false,
+                },
+            },
+            "rhs": {"type": "numberLiteral", "val": "300"},
+        },
+    });
+    assert_eq!(tree, expected);
+}
