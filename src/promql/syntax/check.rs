@@ -1,6 +1,9 @@
 //! Whether the parts of an expression fit together: types, numbers of arguments, selectors that
 //! would select everything. In Prometheus' words, with advice where a slip is common.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use model::METRIC_NAME;
 
 use super::error::error_at;
@@ -194,7 +197,8 @@ impl Checker<'_> {
                 "comparisons between scalars must use BOOL modifier: write {name} bool"
             ));
         }
-        let twice = |label: &&std::sync::Arc<str>| matching.on && matching.include.contains(*label);
+        let included: BTreeSet<&str> = matching.include.iter().map(|label| &**label).collect();
+        let twice = |label: &&Arc<str>| matching.on && included.contains(&***label);
         if let Some(label) = matching.labels.iter().find(twice) {
             return at_operator(&format!(
                 "label {label:?} must not occur in ON and GROUP clause at once"

@@ -18,42 +18,68 @@ pub(super) fn tree(expr: &Expr) -> Value {
         Node::Text(text) => json!({"type": "stringLiteral", "val": text}),
         Node::Selector(node) => selector(node, "vectorSelector", None),
         Node::Range(node, range) => selector(node, "matrixSelector", Some(range.ms)),
-        Node::Subquery(node) => json!({
-            "type": "subquery",
-            "expr": tree(&node.expr),
-            "range": node.range.ms,
-            "offset": node.offset.ms,
-            "step": node.step.as_ref().map_or(0, |step| step.ms),
-            "timestamp": timestamp(node.at),
-            "startOrEnd": start_or_end(node.at),
-        }),
+        Node::Subquery(node) => with_parts(
+            json!({
+                "type": "subquery",
+                "range": node.range.ms,
+                "offset": node.offset.ms,
+                "step": node.step.as_ref().map_or(0, |step| step.ms),
+                "timestamp": timestamp(node.at),
+                "startOrEnd": start_or_end(node.at),
+            }),
+            [("expr", tree(&node.expr))],
+        ),
         Node::Call(function, args) => {
             let signature = signatures::find(function.name);
             let kinds = signature.map_or(&[][..], |s| s.args);
-            json!({
-                "type": "call",
-                "func": {
-                    "name": function.name,
-                    "argTypes": kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
-                    "variadic": signature.map_or(0, |s| s.more),
-                    "returnType": function.returns().as_str(),
-                },
-                "args": args.iter().map(tree).collect::<Vec<_>>(),
-            })
+            with_parts(
+                json!({
+                    "type": "call",
+                    "func": {
+                        "name": function.name,
+                        "argTypes": kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
+                        "variadic": signature.map_or(0, |s| s.more),
+                        "returnType": function.returns().as_str(),
+                    },
+                }),
+                [("args", Value::Array(args.iter().map(tree).collect()))],
+            )
         }
-        Node::Aggregate(node) => json!({
-            "type": "aggregation",
-            "op": node.op.name(),
-            "expr": tree(&node.expr),
-            "param": node.param.as_ref().map(tree),
-            "grouping": names(&node.labels),
-            "without": node.without,
-        }),
+        Node::Aggregate(node) => with_parts(
+            json!({
+                "type": "aggregation",
+                "op": node.op.name(),
+                "grouping": names(&node.labels),
+                "without": node.without,
+            }),
+            [
+                ("expr", tree(&node.expr)),
+                ("param", node.param.as_ref().map_or(Value::Null, tree)),
+            ],
+        ),
         Node::Binary(node) => binary(node),
-        Node::Negate(inner) => json!({"type": "unaryExpr", "op": "-", "expr": tree(inner)}),
-        Node::Plus(inner) => json!({"type": "unaryExpr", "op": "+", "expr": tree(inner)}),
-        Node::Paren(inner) => json!({"type": "parenExpr", "expr": tree(inner)}),
+        Node::Negate(inner) => signed("-", inner),
+        Node::Plus(inner) => signed("+", inner),
+        Node::Paren(inner) => with_parts(json!({"type": "parenExpr"}), [("expr", tree(inner))]),
     }
+}
+
+/// An object with the trees of its parts, which are moved into it: `json!` would copy them, at
+/// every level again.
+fn with_parts<const N: usize>(mut object: Value, parts: [(&str, Value); N]) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        for (name, part) in parts {
+            fields.insert(name.to_owned(), part);
+        }
+    }
+    object
+}
+
+fn signed(op: &str, inner: &Expr) -> Value {
+    with_parts(
+        json!({"type": "unaryExpr", "op": op}),
+        [("expr", tree(inner))],
+    )
 }
 
 fn selector(node: &Selector, kind: &str, range_ms: Option<i64>) -> Value {
@@ -101,14 +127,15 @@ fn binary(node: &Binary) -> Value {
             "fillValues": {"lhs": matching.fill_left, "rhs": matching.fill_right},
         })
     });
-    json!({
-        "type": "binaryExpr",
-        "op": node.op.name(),
-        "lhs": tree(&node.lhs),
-        "rhs": tree(&node.rhs),
-        "matching": matching,
-        "bool": node.matching.returns_bool,
-    })
+    with_parts(
+        json!({
+            "type": "binaryExpr",
+            "op": node.op.name(),
+            "matching": matching,
+            "bool": node.matching.returns_bool,
+        }),
+        [("lhs", tree(&node.lhs)), ("rhs", tree(&node.rhs))],
+    )
 }
 
 fn names(labels: &[Arc<str>]) -> Vec<&str> {

@@ -177,7 +177,7 @@ impl Parser<'_, '_> {
         if !self.accept("]") {
             return Err(self.unexpected("subquery or range", "\":\" or \"]\""));
         }
-        let refusal = match &operand.node {
+        let refusal = match std::mem::replace(&mut operand.node, Node::Number(0.0)) {
             Node::Selector(selector) if selector.offset != Duration::default() => {
                 "no offset modifiers allowed before range"
             }
@@ -185,7 +185,7 @@ impl Parser<'_, '_> {
                 "no @ modifiers allowed before range"
             }
             Node::Selector(selector) => {
-                operand.node = Node::Range(selector.clone(), range);
+                operand.node = Node::Range(selector, range);
                 return Ok(());
             }
             _ => {

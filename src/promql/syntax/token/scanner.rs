@@ -15,6 +15,7 @@ pub(super) fn scan(text: &str) -> (Vec<Token<'_>>, String) {
         at: 0,
         place: 0,
         open: Vec::new(),
+        in_range: false,
         list: Vec::new(),
     };
     let bad = scanner.run().err();
@@ -29,6 +30,8 @@ struct Scanner<'t> {
     place: usize,
     /// The open brackets and their places.
     open: Vec<(char, usize)>,
+    /// Whether one of them is a `[`.
+    in_range: bool,
     list: Vec<Token<'t>>,
 }
 
@@ -129,13 +132,14 @@ impl<'t> Scanner<'t> {
             };
             return self.bad(format!("{what} {c:?}"));
         }
-        if c != '(' && self.open.iter().any(|(open, _)| *open == '[') {
+        if c != '(' && self.in_range {
             return self.bad(match c {
                 '[' => format!("unexpected left bracket {c:?}"),
                 _ => format!("unexpected character in duration expression: {c:?}"),
             });
         }
         self.open.push((c, self.place));
+        self.in_range |= c == '[';
         self.push(Kind::Mark, 1);
         Ok(())
     }
@@ -149,6 +153,8 @@ impl<'t> Scanner<'t> {
         match self.open.last().copied() {
             Some((open, _)) if open == expected => {
                 self.open.pop();
+                // There is only one at a time.
+                self.in_range &= c != ']';
                 self.push(Kind::Mark, 1);
                 Ok(())
             }
@@ -183,7 +189,7 @@ impl<'t> Scanner<'t> {
     }
 
     fn in_expression(&mut self, c: char) -> Result<(), String> {
-        let in_range = self.open.iter().any(|(open, _)| *open == '[');
+        let in_range = self.in_range;
         match c {
             ':' if in_range => self.push(Kind::Mark, 1),
             _ if is_alphabetic(c) || c == ':' => {
