@@ -1,6 +1,7 @@
 //! Yagura: logs, metrics and alerts of one machine or a small cluster, in one process.
 
 mod app;
+mod backup;
 mod budget;
 mod cli;
 mod config;
@@ -28,6 +29,10 @@ fn main() -> ExitCode {
         Some(Command::Check {
             what: CheckCommand::Config { file },
         }) => cli::exit(cli::check_config(&file)),
+        Some(Command::Check {
+            what: CheckCommand::Data { folder },
+        }) => cli::exit(cli::check_data(&folder)),
+        Some(Command::Backup(args)) => cli::exit(cli::backup(&args)),
         Some(Command::Logs(args)) => cli::logs(&args),
         Some(Command::Serve(args)) => cli::exit(app::run(&args)),
         None => cli::exit(app::run(&cli.serve)),

@@ -1,6 +1,7 @@
-//! What can be typed: `yagura [serve]`, `yagura check` and `yagura logs`.
+//! What can be typed: `yagura [serve]`, `yagura backup`, `yagura check` and `yagura logs`.
 
 mod check;
+mod data;
 mod logs;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use check::check_config;
+pub(crate) use data::{BackupArgs, backup, check_data};
 pub(crate) use logs::{LogsArgs, logs};
 
 /// Logs, metrics, alerts and dashboards of a small cluster or one machine, in one process.
@@ -32,6 +34,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Search the logs of a running Yagura, or follow them
     Logs(LogsArgs),
+    /// Copy all data, also while Yagura runs
+    Backup(BackupArgs),
     /// Check files without starting anything
     Check {
         #[command(subcommand)]
@@ -45,6 +49,11 @@ pub(crate) enum CheckCommand {
     Config {
         /// The configuration file
         file: PathBuf,
+    },
+    /// Verify a data folder that no Yagura has open, or a backup: every page, block and journal
+    Data {
+        /// The folder
+        folder: PathBuf,
     },
 }
 

@@ -242,6 +242,18 @@ impl Catalogue {
             .map_err(|error| catalogue_failed("read", &self.path, &error))
     }
 
+    /// Writes a copy to a file that does not exist; durable.
+    pub(crate) fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
+        let name = to.to_string_lossy();
+        self.connection
+            .lock()
+            .execute("VACUUM INTO ?", [&*name])
+            .map_err(|error| catalogue_failed("copy", &self.path, &error))?;
+        std::fs::File::open(to)
+            .and_then(|file| file.sync_all())
+            .map_err(|source| crate::failure::io_failed("sync", to, source))
+    }
+
     fn read<T>(
         &self,
         sql: &str,

@@ -13,6 +13,7 @@
 //! This room has no tasks, no clock and no sockets; it is the only one that knows tantivy. It does
 //! not know what a query means: that is `log_query::Filter::matches`.
 
+mod backup;
 mod config;
 mod folder;
 mod seal;
@@ -45,6 +46,7 @@ mod failure;
 pub mod fuzzing;
 mod metrics;
 
+pub use backup::Report;
 pub use config::Config;
 pub use metrics::Metrics;
 pub use store::LogStore;

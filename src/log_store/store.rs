@@ -36,7 +36,7 @@ use crate::search::snapshot::Snapshot;
 use crate::streams::{LineCount, Streams};
 use crate::tail::{NewLine, Tails};
 
-const CATALOGUE_FILE: &str = "catalogue.db";
+pub(crate) const CATALOGUE_FILE: &str = "catalogue.db";
 
 /// The log store. Share it behind an `Arc`; all methods take `&self`.
 pub struct LogStore {

@@ -39,7 +39,7 @@ mod admin;
 #[cfg(test)]
 mod full_disk_test;
 
-pub use admin::check::{Report, check};
+pub use admin::check::{Report, check, is_in_use};
 pub use config::Config;
 pub use import::Imported;
 pub use metrics::Metrics;

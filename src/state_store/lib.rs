@@ -118,6 +118,31 @@ impl StateStore {
         &self.path
     }
 
+    /// Writes a copy, as of now, to a file that does not exist; durable.
+    ///
+    /// # Errors
+    /// `Database` when SQLite fails, such as where the file exists.
+    pub fn copy_to(&self, to: &Path) -> Result<(), StateError> {
+        self.with("copy the state database", |connection| {
+            connection.execute("VACUUM INTO ?", [&*to.to_string_lossy()])?;
+            let synced = std::fs::File::open(to).and_then(|file| file.sync_all());
+            synced.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+        })
+    }
+
+    /// What is wrong with the file, in SQLite's words; nothing where it is sound.
+    ///
+    /// # Errors
+    /// `Database` when it cannot even be looked at.
+    pub fn check(&self) -> Result<Vec<String>, StateError> {
+        self.with("check the state database", |connection| {
+            let mut statement = connection.prepare("PRAGMA integrity_check")?;
+            let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+            let said = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok(said.into_iter().filter(|line| line != "ok").collect())
+        })
+    }
+
     /// Runs something on the connection and names it when it fails.
     fn with<T>(
         &self,

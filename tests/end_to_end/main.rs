@@ -3,6 +3,7 @@
 
 mod alerts;
 mod appliance;
+mod backup;
 mod bad_input;
 mod cli;
 mod configuration;

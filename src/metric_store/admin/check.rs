@@ -95,6 +95,18 @@ pub fn check(dir: &Path) -> Result<Report, StoreError> {
     Ok(report)
 }
 
+/// Whether a process has the store in a folder open.
+///
+/// # Errors
+/// `Io` when its lock cannot be looked at.
+pub fn is_in_use(dir: &Path) -> Result<bool, StoreError> {
+    match lock_to_look(dir) {
+        Ok(_) => Ok(false),
+        Err(StoreError::Refused(_)) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
 /// Keeps a process from opening the folder meanwhile, and refuses where one has.
 fn lock_to_look(dir: &Path) -> Result<Option<File>, StoreError> {
     let path = dir.join("LOCK");
