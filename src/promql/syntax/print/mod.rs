@@ -11,6 +11,7 @@ mod pretty;
 use std::ops::Range;
 
 use super::expr::{Expr, Node};
+use crate::binary::BinaryOp;
 use pieces::{quote, range_selector, seconds, selector};
 
 pub(super) use pieces::{aggregation, number, operator, subquery_suffix};
@@ -74,7 +75,16 @@ impl OneLine {
                 self.text.push(')');
             }
             Node::Binary(node) => {
+                let lhs_start = self.text.len();
                 self.expr(&node.lhs);
+                // The sign of +Inf would be that of the whole power.
+                let is_infinite = matches!(node.lhs.node, Node::Number(f64::INFINITY));
+                if node.op == BinaryOp::Pow && is_infinite {
+                    self.text.remove(lhs_start);
+                    if let Some(part) = self.parts.get_mut(index + 1) {
+                        part.end -= 1;
+                    }
+                }
                 self.text.push(' ');
                 operator(&mut self.text, node);
                 self.text.push(' ');

@@ -288,6 +288,7 @@ fn everything_that_prometheus_3_can_say() {
     check("inf + NaN + -Inf", "+Inf + NaN + -Inf");
     check("5m + 1h30m", "5m + 1h30m");
     check("-1.5 + +2", "-1.5 + 2");
+    check("inf ^ x ^ inf", "Inf ^ x ^ +Inf");
     check("x[300]", "x[5m]");
     check("x[5m:] offset -90 @ 1.5", "x[5m:] @ 1.500 offset -1m30s");
     check("x[1d:30s] @ end()", "x[1d:30s] @ end()");

@@ -212,6 +212,9 @@ fn matching() -> impl Strategy<Value = Matching> {
                 _ => Group::OneToOne,
             };
             let is_one = group == Group::OneToOne;
+            let mut include = include;
+            // On both lists there may be none.
+            include.retain(|label| !labels.contains(label));
             Matching {
                 on: on && (!labels.is_empty() || !is_one),
                 include: if is_one { Vec::new() } else { include },
