@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("metric_scrape", &["http_client"]),
     ("metric_host", &[]),
     ("metric_store", &[]),
+    ("metric_import", &["wire"]),
     ("promql", &[]),
     ("wire", &[]),
     ("receive", &["wire"]),
