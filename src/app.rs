@@ -281,6 +281,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         }),
         receiver: config.receive.http.then(|| receiver.clone()),
         samples: config.receive.http.then_some(samples),
+        import: config.receive.http.then(|| inputs::import_lines(&stores.0)),
         log_collector: Arc::new({
             let tail = tail.clone();
             move || tail.collector()

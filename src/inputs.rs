@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use log_store::LogStore;
+use metric_store::MetricStore;
 use model::{LineRules, LogSink, LogSource, StoreError, time};
 use receive::syslog::Sockets;
 use receive::{Limits, Receiver};
@@ -172,6 +173,28 @@ pub(crate) fn maintain(receiver: &Receiver, logs: &LogStore) -> Result<(), Store
         receiver.maintain(time::now_ns())?;
     }
     Ok(())
+}
+
+/// What takes the history of other stores while this one runs.
+pub(crate) fn import_lines(metrics: &Arc<MetricStore>) -> serve::ImportLines {
+    let metrics = metrics.clone();
+    Arc::new(move |text| {
+        let report = metric_import::json_lines::read(text, &mut |part| {
+            metrics.import(part, time::now_ms()).map(|_| ())
+        });
+        match report {
+            Ok(report) => Ok((report.samples, report.notices)),
+            Err(error) => {
+                let again = matches!(
+                    error,
+                    metric_import::ImportError::Store(
+                        StoreError::NoSpace(_) | StoreError::Io { .. } | StoreError::Database(_)
+                    )
+                );
+                Err((error.to_string(), again))
+            }
+        }
+    })
 }
 
 /// Files and senders, for `/targets`.

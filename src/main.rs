@@ -33,6 +33,7 @@ fn main() -> ExitCode {
             what: CheckCommand::Data { folder },
         }) => cli::exit(cli::check_data(&folder)),
         Some(Command::Backup(args)) => cli::exit(cli::backup(&args)),
+        Some(Command::Import(args)) => cli::exit(cli::import(&args)),
         Some(Command::Logs(args)) => cli::logs(&args),
         Some(Command::Serve(args)) => cli::exit(app::run(&args)),
         None => cli::exit(app::run(&cli.serve)),

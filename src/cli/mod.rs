@@ -1,7 +1,9 @@
-//! What can be typed: `yagura [serve]`, `yagura backup`, `yagura check` and `yagura logs`.
+//! What can be typed: `yagura [serve]`, `yagura backup`, `yagura check`, `yagura import` and
+//! `yagura logs`.
 
 mod check;
 mod data;
+mod import;
 mod logs;
 
 use std::path::PathBuf;
@@ -11,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use check::check_config;
 pub(crate) use data::{BackupArgs, backup, check_data};
+pub(crate) use import::{ImportArgs, import};
 pub(crate) use logs::{LogsArgs, logs};
 
 /// Logs, metrics, alerts and dashboards of a small cluster or one machine, in one process.
@@ -36,6 +39,8 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Copy all data, also while Yagura runs
     Backup(BackupArgs),
+    /// Take over the history of another metric store, into the data folder of a stopped Yagura
+    Import(ImportArgs),
     /// Check files without starting anything
     Check {
         #[command(subcommand)]

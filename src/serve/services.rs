@@ -13,6 +13,11 @@ use crate::Metrics;
 /// A closure that answers a question about the present.
 pub type View<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
+/// Takes lines of JSON as VictoriaMetrics exports them, and tells how many samples they had and
+/// what is wrong with some of them; an error is a sentence, and whether trying again may help.
+pub type ImportLines =
+    Arc<dyn Fn(&[u8]) -> Result<(u64, Vec<String>), (String, bool)> + Send + Sync>;
+
 /// The doors into the rest of the house.
 pub struct Services {
     /// Metrics.
@@ -33,6 +38,8 @@ pub struct Services {
     pub receiver: Option<Arc<receive::Receiver>>,
     /// Takes samples that others send; `None` where nobody may send over HTTP.
     pub samples: Option<Arc<receive::SampleReceiver>>,
+    /// Takes the history of other stores (lines of JSON); `None` where nobody may send over HTTP.
+    pub import: Option<ImportLines>,
     /// The collector of log files as a whole.
     pub log_collector: View<LogCollector>,
     /// The appliance itself.

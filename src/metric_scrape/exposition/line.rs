@@ -13,6 +13,19 @@ use super::{Format, excerpt, number};
 /// Name and value of a label as a page writes it, escapes resolved.
 pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
+/// Reads a whole sample line: its labels, its value, and its time in milliseconds where it has one.
+///
+/// # Errors
+/// What is wrong with it, a sentence without an end.
+pub fn read_sample(
+    line: &[u8],
+    format: Format,
+) -> Result<(Vec<Pair<'_>>, f64, Option<i64>), String> {
+    let (key, tail) = line.split_at(key_end(line)?);
+    let (value, time_ms) = read_tail(tail, format)?;
+    Ok((read_key(key)?, value, time_ms))
+}
+
 /// Finds where the key of a sample line ends, without looking closely at what it holds.
 pub(crate) fn key_end(line: &[u8]) -> Result<usize, String> {
     let name_end = memchr::memchr3(b'{', b' ', b'\t', line).unwrap_or(line.len());

@@ -42,6 +42,8 @@ pub enum SampleProtocol {
     Otlp,
     /// Pushgateway's API.
     Push,
+    /// The history of other stores.
+    Import,
 }
 
 impl SampleProtocol {
@@ -52,6 +54,7 @@ impl SampleProtocol {
             Self::RemoteWrite2 => "remote_write_2",
             Self::Otlp => "otlp",
             Self::Push => "push",
+            Self::Import => "import",
         }
     }
 }

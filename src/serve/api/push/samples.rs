@@ -1,4 +1,5 @@
-//! Samples that others send: Prometheus' remote write.
+//! Samples that others send: Prometheus' remote write, and the history of other stores as lines of
+//! JSON.
 //!
 //! Statuses are those that Prometheus' senders act on: 2xx is done, 5xx is sent again, everything
 //! else is dropped by them. 429 is sent again only where a sender is told to, so that a full disk
@@ -14,7 +15,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use model::time;
-use receive::inflate::Encoding;
+use receive::inflate::{Encoding, inflate};
 use receive::samples::remote_write::Version;
 use receive::{Refused, SampleProtocol, SampleReceiver, Written};
 
@@ -28,10 +29,14 @@ const WRITTEN: [HeaderName; 3] = [
     HeaderName::from_static("x-prometheus-remote-write-exemplars-written"),
 ];
 
+const NOT_TAKEN: &str =
+    "this Yagura takes no samples over the network: set receive.http in its configuration";
+
 pub(super) fn router() -> Router<Arc<Services>> {
     Router::new()
         .route("/api/v1/write", post(remote_write))
         .route("/api/v1/push", post(remote_write))
+        .route("/api/v1/import", post(import))
 }
 
 /// Reads a body and works on it where blocking is allowed.
@@ -42,12 +47,8 @@ async fn take<T: Send + 'static>(
     body: Body,
     work: impl FnOnce(&SampleReceiver, &[u8], Encoding) -> Result<T, Refused> + Send + 'static,
 ) -> Result<T, Refused> {
-    let receiver = services.samples.clone().ok_or_else(|| {
-        Refused::Bad(
-            "this Yagura takes no samples over the network: set receive.http in its configuration"
-                .to_owned(),
-        )
-    })?;
+    let receiver = services.samples.clone();
+    let receiver = receiver.ok_or_else(|| Refused::Bad(NOT_TAKEN.to_owned()))?;
     let read = async {
         let encoding = Encoding::parse(text(parts, &header::CONTENT_ENCODING))?;
         let bytes_max = receiver.limits().body_bytes_max;
@@ -86,6 +87,33 @@ async fn remote_write(State(services): State<Arc<Services>>, request: Request) -
             }
             response
         }
+    }
+}
+
+/// VictoriaMetrics' lines of JSON, of any age: 204, or 400 where some were bad (the others were
+/// taken).
+async fn import(State(services): State<Arc<Services>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Some(import) = services.import.clone() else {
+        return refuse_plainly(&Refused::Bad(NOT_TAKEN.to_owned()));
+    };
+    let work = move |receiver: &SampleReceiver, body: &[u8], encoding| {
+        let text = inflate(body, encoding, receiver.limits().inflated_bytes_max)?;
+        import(&text).map_err(|(why, again)| {
+            if again {
+                Refused::Failed(why)
+            } else {
+                Refused::Bad(why)
+            }
+        })
+    };
+    match take(&services, SampleProtocol::Import, &parts, body, work).await {
+        Ok((_, notices)) if notices.is_empty() => StatusCode::NO_CONTENT.into_response(),
+        Ok((samples, notices)) => refuse_plainly(&Refused::Bad(format!(
+            "samples taken: {samples}; {}",
+            notices.join("; ")
+        ))),
+        Err(why) => refuse_to_writer(&why),
     }
 }
 
