@@ -100,7 +100,7 @@ impl Engine {
         let grid = Grid::instant(time_ms);
         with_room_for(text, || {
             let expr = syntax::parse_here(text)?.settled(Asked::default())?;
-            let query = self.query(reader, text, grid, false, context);
+            let query = self.query(reader, text, &expr, grid, false, context);
             let value = match expr.kind() {
                 ValueKind::Text => Value::String {
                     timestamp_ms: time_ms,
@@ -110,17 +110,20 @@ impl Engine {
                     timestamp_ms: time_ms,
                     value: query.scalar(&expr, &grid)?.at(0),
                 },
-                ValueKind::Vector => Value::Vector(points(query.vector(&expr, &grid)?, time_ms)),
+                ValueKind::Vector => {
+                    let mut vector = query.vector(&expr, &grid)?;
+                    vector.drop_names()?;
+                    Value::Vector(points(vector, time_ms))
+                }
                 ValueKind::Matrix => {
-                    let mut series = query.matrix(&expr, &grid)?.0;
-                    series.retain(|(_, samples)| !samples.is_empty());
-                    series.sort_by(|a, b| a.0.cmp(&b.0));
-                    Value::Matrix(
-                        series
-                            .into_iter()
-                            .map(|(labels, samples)| RangeSeries { labels, samples })
-                            .collect(),
-                    )
+                    let mut rows = query.matrix(&expr, &grid)?.0;
+                    rows.retain(|row| !row.samples.is_empty());
+                    rows.sort_by(|a, b| a.labels.cmp(&b.labels));
+                    let series = rows.into_iter().map(|row| RangeSeries {
+                        labels: row.labels,
+                        samples: row.samples,
+                    });
+                    Value::Matrix(series.collect())
                 }
             };
             Ok(answer(query, value))
@@ -163,7 +166,7 @@ impl Engine {
                 range_ms: end_ms - start_ms,
             };
             let expr = syntax::parse_here(text)?.settled(asked)?;
-            let query = self.query(reader, text, grid, true, context);
+            let query = self.query(reader, text, &expr, grid, true, context);
             let mut series = match expr.kind() {
                 ValueKind::Text | ValueKind::Matrix => {
                     return Err(bad_data(format!(
@@ -181,7 +184,11 @@ impl Engine {
                     let labels = model::Labels::empty();
                     vec![RangeSeries { labels, samples }]
                 }
-                ValueKind::Vector => rows(query.vector(&expr, &grid)?, &grid),
+                ValueKind::Vector => {
+                    let mut vector = query.vector(&expr, &grid)?;
+                    vector.drop_names()?;
+                    rows(vector, &grid)
+                }
             };
             series.sort_by(|a, b| a.labels.cmp(&b.labels));
             Ok(answer(query, Value::Matrix(series)))
@@ -192,6 +199,7 @@ impl Engine {
         &'a self,
         reader: &'a dyn SeriesReader,
         text: &str,
+        expr: &Expr,
         range: Grid,
         is_range: bool,
         context: &'a Context<'a>,
@@ -206,7 +214,8 @@ impl Engine {
                 .unwrap_or(self.options.lookback_ms),
             range,
             is_range,
-            notes: Notes::new(text),
+            notes: Arc::new(Notes::new(text)),
+            summaries: eval::summaries(expr),
             meter: Arc::new(Meter::new(self.options.memory_bytes_max)),
         }
     }
@@ -224,7 +233,7 @@ impl Engine {
 }
 
 fn answer(query: Query<'_>, value: Value) -> Answer {
-    let samples_read = query.meter.samples_read.load(Ordering::Relaxed);
+    let samples_read = query.samples_read();
     let series_read = query.meter.series_read.load(Ordering::Relaxed);
     let (warnings, infos) = query.notes.take();
     Answer {
@@ -242,11 +251,13 @@ fn points(vector: Vector, timestamp_ms: i64) -> Vec<Point> {
         .series
         .into_iter()
         .filter_map(|series| {
-            let value = series.values.first().copied().filter(|v| is_present(*v))?;
+            let column = series.column;
+            let value = column.values.first().copied().filter(|v| is_present(*v))?;
             Some(Point {
                 labels: series.labels,
                 timestamp_ms,
                 value,
+                histogram: column.histogram(0).cloned(),
             })
         })
         .collect();
@@ -261,17 +272,9 @@ fn rows(vector: Vector, grid: &Grid) -> Vec<RangeSeries> {
     vector
         .series
         .into_iter()
-        .map(|series| {
-            let mut samples = Samples::default();
-            for (step, value) in series.values.iter().enumerate() {
-                if is_present(*value) {
-                    samples.push(grid.time_ms(step), *value);
-                }
-            }
-            RangeSeries {
-                labels: series.labels,
-                samples,
-            }
+        .map(|series| RangeSeries {
+            labels: series.labels,
+            samples: series.column.into_samples(grid),
         })
         .filter(|series| !series.samples.is_empty())
         .collect()

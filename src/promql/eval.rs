@@ -2,19 +2,32 @@
 
 use model::{Labels, Samples};
 use rayon::prelude::*;
+use rustc_hash::FxHashSet;
 
 use crate::aggregations;
 use crate::binary;
-use crate::column::{Map, Scalar, Series, Vector, is_present, without_name};
-use crate::functions::{self, Args, Behaviour, range::RangeFunction};
+use crate::column::{Column, Map, Scalar, Series, Slot, Vector, without_name};
+use crate::extent::Around;
+use crate::functions::range::{Extended, RangeFunction};
+use crate::functions::{self, Args, Behaviour};
 use crate::grid::Grid;
-use crate::leaf::{ColumnBuilder, Fold, Leaf, RangeCall, Source};
+use crate::leaf::{Fold, Leaf, RangeCall, Source};
+use crate::native;
 use crate::query::{Lease, Query, execution, from_store};
-use crate::syntax::{Binary, Expr, Extent, Node, Selector, Subquery, ValueKind};
+use crate::syntax::{Binary, Expr, Extent, Node, Subquery, ValueKind};
 use crate::value::QueryError;
+use crate::windows::{ColumnBuilder, drop_stale, forget_resets};
+
+/// A series of a range vector.
+pub(crate) struct RangeRow {
+    pub(crate) labels: Labels,
+    /// Whether the metric's name no longer fits.
+    pub(crate) drops_name: bool,
+    pub(crate) samples: Samples,
+}
 
 /// Series with their samples, and the memory that they are charged with.
-pub(crate) type Matrix = (Vec<(Labels, Samples)>, Lease);
+pub(crate) type Matrix = (Vec<RangeRow>, Lease);
 
 impl Query<'_> {
     /// The value of an expression of kind scalar.
@@ -48,7 +61,7 @@ impl Query<'_> {
                 binary::evaluate(self, node, expr.place, grid)
             }
             Node::Binary(node) => {
-                let (map, side) = self.scalar_operation(node, grid)?;
+                let (map, side) = self.scalar_operation(node, expr.place, grid)?;
                 mapped(self.vector(side, grid)?, &map)
             }
             Node::Call(function, args) => {
@@ -80,15 +93,13 @@ impl Query<'_> {
         grid: &Grid,
         make: impl Fn() -> Result<F, QueryError> + Sync,
     ) -> Result<Vec<F>, QueryError> {
-        if let Some(leaf) = self.leaf(expr, grid)?
-            && !leaf.may_collide()
-        {
+        if let Some(leaf) = self.leaf(expr, grid)? {
             return leaf.run(self, grid, make);
         }
         let vector = self.vector(expr, grid)?;
         let mut fold = make()?;
         for mut series in vector.series {
-            fold.take(series.labels, &mut series.values)?;
+            fold.take(series.labels, series.drops_name, &mut series.column)?;
         }
         Ok(vec![fold])
     }
@@ -98,8 +109,11 @@ impl Query<'_> {
     fn leaf<'e>(&self, expr: &'e Expr, grid: &Grid) -> Result<Option<Leaf<'e>>, QueryError> {
         let (map, inner) = match &expr.node {
             Node::Selector(selector) => {
-                refuse_extent(selector, expr.place)?;
-                return Ok(Some(Leaf::new(selector, Source::Value)));
+                let source = match selector.extent {
+                    Extent::Smoothed => Source::Smoothed,
+                    Extent::Plain | Extent::Anchored => Source::Value,
+                };
+                return Ok(Some(Leaf::new(selector, source)));
             }
             Node::Negate(inner) => (negation(), &**inner),
             Node::Binary(node) if (node.lhs.kind(), node.rhs.kind()) != BOTH_VECTORS => {
@@ -108,7 +122,7 @@ impl Query<'_> {
                 if !is_leaf(side) {
                     return Ok(None);
                 }
-                self.scalar_operation(node, grid)?
+                self.scalar_operation(node, expr.place, grid)?
             }
             Node::Call(function, args) => {
                 let args = Args { args, expr };
@@ -120,7 +134,6 @@ impl Query<'_> {
                         let Node::Range(selector, _) = &arg.node else {
                             return Ok(None);
                         };
-                        refuse_extent(selector, arg.place)?;
                         return Ok(Some(Leaf::new(selector, Source::Window(call))));
                     }
                     Behaviour::Map(make) => {
@@ -145,10 +158,6 @@ impl Query<'_> {
         let Some(mut leaf) = self.leaf(inner, grid)? else {
             return Ok(None);
         };
-        // Series that fall together must be joined before the next change sees them.
-        if leaf.may_collide() {
-            return Ok(None);
-        }
         leaf.maps.push(map);
         Ok(Some(leaf))
     }
@@ -157,9 +166,9 @@ impl Query<'_> {
     fn scalar_operation<'e>(
         &self,
         node: &'e Binary,
+        place: Option<usize>,
         grid: &Grid,
     ) -> Result<(Map, &'e Expr), QueryError> {
-        binary::refuse_trimming(node.op, node.lhs.place)?;
         let scalar_first = node.lhs.kind() == ValueKind::Scalar;
         let (scalar, vector) = if scalar_first {
             (&node.lhs, &node.rhs)
@@ -167,7 +176,7 @@ impl Query<'_> {
             (&node.rhs, &node.lhs)
         };
         let scalar = self.scalar(scalar, grid)?;
-        let map = binary::with_scalar(node.op, scalar, scalar_first, node.matching.returns_bool);
+        let map = binary::with_scalar(self, node, scalar, place);
         Ok((map, vector))
     }
 
@@ -184,11 +193,12 @@ impl Query<'_> {
             .iter()
             .find(|arg| arg.kind() == ValueKind::Matrix)
             .ok_or_else(|| unexpected(args.expr, ValueKind::Matrix))?;
-        let range_ms = match &matrix.node {
-            Node::Range(_, range) => range.ms,
-            _ => return Ok(None),
+        let Node::Range(selector, range) = &matrix.node else {
+            return Ok(None);
         };
-        let call = self.range_call_over(function, args, range_ms, matrix.place, grid)?;
+        check_extent(function, args, selector.extent)?;
+        let mut call = self.range_call_over(function, args, range.ms, matrix.place, grid)?;
+        call.extent = selector.extent;
         Ok(Some((call, matrix)))
     }
 
@@ -213,6 +223,7 @@ impl Query<'_> {
         Ok(RangeCall {
             function,
             range_ms,
+            extent: Extent::Plain,
             params,
             place,
         })
@@ -243,30 +254,23 @@ impl Query<'_> {
         let keeps_name = function.keeps_name;
         let series: Vec<Series> = series
             .into_par_iter()
-            .map(|(labels, mut samples)| {
-                let mut values = Vec::with_capacity(grid.count);
-                ColumnBuilder::new(self, &source, *grid, refs).build(
-                    &labels,
-                    &mut samples,
-                    &mut values,
-                );
-                let labels = if keeps_name {
-                    labels
-                } else {
-                    without_name(&labels)
-                };
-                Series { labels, values }
+            .map(|mut row| {
+                let mut column = Column::default();
+                let mut columns = ColumnBuilder::new(self, &source, *grid, refs);
+                columns.build(&row.labels, &mut row.samples, &mut column)?;
+                Ok(Series {
+                    labels: row.labels,
+                    drops_name: row.drops_name || !keeps_name,
+                    column,
+                })
             })
-            .filter(|series| series.values.iter().any(|v| is_present(*v)))
-            .collect();
+            .collect::<Result<_, QueryError>>()?;
         let mut vector = Vector {
             series,
             ordered: false,
             lease,
         };
-        if !keeps_name {
-            vector.merge_same_labels()?;
-        }
+        vector.drop_empty();
         Ok(vector)
     }
 
@@ -295,49 +299,37 @@ impl Query<'_> {
         drop(self.hold(1, inner.count)?);
         let vector = self.vector(&subquery.expr, &inner)?;
         let lease = vector.lease;
-        let series = vector
-            .series
-            .into_iter()
-            .map(|series| {
-                let mut samples = Samples::default();
-                for (step, value) in series.values.iter().enumerate() {
-                    if is_present(*value) {
-                        samples.push(inner.time_ms(step), *value);
-                    }
-                }
-                (series.labels, samples)
-            })
-            .collect();
-        Ok((series, lease))
+        let rows = vector.series.into_iter().map(|mut series| {
+            forget_resets(&mut series.column);
+            RangeRow {
+                labels: series.labels,
+                drops_name: series.drops_name,
+                samples: series.column.into_samples(&inner),
+            }
+        });
+        Ok((rows.collect(), lease))
     }
 
     /// The samples of a range vector at one time: what an instant query of `x[5m]` shows.
     pub(crate) fn matrix(&self, expr: &Expr, grid: &Grid) -> Result<Matrix, QueryError> {
         match &expr.node {
             Node::Subquery(subquery) => {
-                let (mut series, lease) = self.subquery(subquery, grid)?;
-                // A query with one step looks at one window.
-                let end_ms = self.subquery_refs(subquery, grid).end_ms();
-                for (_, samples) in &mut series {
-                    let keep = samples.timestamps_ms.partition_point(|t| *t <= end_ms);
-                    samples.timestamps_ms.truncate(keep);
-                    samples.values.truncate(keep);
+                // A query with one step looks at one window, and the last step of a subquery
+                // does not lie after it.
+                let (mut rows, lease) = self.subquery(subquery, grid)?;
+                for row in &mut rows {
+                    if row.drops_name {
+                        row.labels = without_name(&row.labels);
+                    }
                 }
-                Ok((series, lease))
+                Ok((rows, lease))
             }
             Node::Range(selector, range) => {
-                refuse_extent(selector, expr.place)?;
                 let refs = self.look_at(selector, grid);
-                let selection = model::Selection {
-                    matchers: selector.matchers.clone(),
-                    start_ms: refs.start_ms.saturating_sub(range.ms),
-                    end_ms: refs.end_ms(),
-                    series_max: self.options.series_max,
-                    cursors_max: 1,
-                };
+                let selection = self.selection(selector, &refs, Some(range.ms), 1);
                 let cursors = self.reader.select(&selection).map_err(|e| from_store(&e))?;
                 let mut lease = self.hold(0, 0)?;
-                let mut series = Vec::new();
+                let mut rows = Vec::new();
                 let mut samples = Samples::default();
                 for mut cursor in cursors {
                     while let Some(labels) = cursor
@@ -346,19 +338,70 @@ impl Query<'_> {
                     {
                         self.count_read(samples.len())?;
                         // A sample takes two slots: its time and its value.
-                        lease.grow(1, samples.len().saturating_mul(2))?;
-                        let mut kept = Samples::default();
-                        let pairs = samples.timestamps_ms.iter().zip(&samples.values);
-                        for (time, value) in pairs.filter(|(_, v)| !model::is_stale(**v)) {
-                            kept.push(*time, *value);
+                        let slots = crate::column::slots_of(&samples.histograms);
+                        lease.grow(1, samples.len().saturating_mul(2).saturating_add(slots))?;
+                        let mut kept = samples.clone();
+                        drop_stale(&mut kept);
+                        if selector.extent != Extent::Plain {
+                            kept = self.extended(&kept, &refs, range.ms, selector.extent, expr)?;
                         }
-                        series.push((labels, kept));
+                        rows.push(RangeRow {
+                            labels,
+                            drops_name: false,
+                            samples: kept,
+                        });
                     }
                 }
-                Ok((series, lease))
+                Ok((rows, lease))
             }
             _ => Err(unexpected(expr, ValueKind::Matrix)),
         }
+    }
+
+    /// The samples of a range that looks at the samples around it.
+    fn extended(
+        &self,
+        samples: &Samples,
+        refs: &Grid,
+        range_ms: i64,
+        extent: Extent,
+        expr: &Expr,
+    ) -> Result<Samples, QueryError> {
+        if !samples.histograms.is_empty() {
+            let message = "anchored modifier is not supported with histograms";
+            return Err(execution(message, expr.place));
+        }
+        let start_ms = refs.start_ms.saturating_sub(range_ms);
+        let around = Around::find(samples, start_ms, refs.start_ms, self.lookback_ms, extent);
+        Ok(around.map(|around| around.samples()).unwrap_or_default())
+    }
+}
+
+/// The selectors, by address, of whose histograms only counts and sums are wanted: those below
+/// `histogram_count` and its like with nothing on the way that looks into buckets.
+pub(crate) fn summaries(expr: &Expr) -> FxHashSet<usize> {
+    let mut found = FxHashSet::default();
+    collect_summaries(expr, false, &mut found);
+    found
+}
+
+fn collect_summaries(expr: &Expr, wanted: bool, found: &mut FxHashSet<usize>) {
+    let wanted = match &expr.node {
+        Node::Call(function, _) => match function.name {
+            "histogram_count" | "histogram_sum" | "histogram_avg" => true,
+            "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => return,
+            _ => wanted,
+        },
+        // The samples of a subquery have to be compared by themselves.
+        Node::Subquery(_) => return,
+        Node::Selector(selector) | Node::Range(selector, _) if wanted => {
+            found.insert(std::ptr::from_ref(selector) as usize);
+            return;
+        }
+        _ => wanted,
+    };
+    for child in expr.children() {
+        collect_summaries(child, wanted, found);
     }
 }
 
@@ -393,22 +436,16 @@ fn is_leaf(expr: &Expr) -> bool {
 /// A vector with every value changed.
 fn mapped(mut vector: Vector, map: &Map) -> Result<Vector, QueryError> {
     vector.series.par_iter_mut().for_each(|series| {
-        map.apply(&mut series.values);
-        if map.drops_name {
-            series.labels = without_name(&series.labels);
-        }
+        map.apply(&mut series.column);
+        series.drops_name |= map.drops_name;
     });
-    vector
-        .series
-        .retain(|series| series.values.iter().any(|v| is_present(*v)));
-    if map.drops_name {
-        vector.merge_same_labels()?;
-    }
+    vector.drop_empty();
     Ok(vector)
 }
 
 fn negation() -> Map {
     Map::new(true, |_, value| -value)
+        .with_histograms(|_, histogram| Slot::of(native::times(histogram, -1.0)))
 }
 
 /// The value of an expression of kind text.
@@ -419,13 +456,34 @@ pub(crate) fn text(expr: &Expr) -> Result<&str, QueryError> {
     }
 }
 
-/// Refuses what cannot be computed yet.
-fn refuse_extent(selector: &Selector, place: Option<usize>) -> Result<(), QueryError> {
-    match selector.extent {
-        Extent::Plain => Ok(()),
-        Extent::Anchored => Err(execution("anchored is not supported yet", place)),
-        Extent::Smoothed => Err(execution("smoothed is not supported yet", place)),
+/// Refuses a range that looks around it where the function has no use for that.
+fn check_extent(
+    function: &RangeFunction,
+    args: &Args<'_>,
+    extent: Extent,
+) -> Result<(), QueryError> {
+    let fits = |extended: Extended| match extent {
+        Extent::Plain => true,
+        Extent::Anchored => !matches!(extended, Extended::No),
+        Extent::Smoothed => matches!(extended, Extended::Difference { .. }),
+    };
+    if fits(function.extended) {
+        return Ok(());
     }
+    let modifier = if extent == Extent::Anchored {
+        "anchored"
+    } else {
+        "smoothed"
+    };
+    let name = match &args.expr.node {
+        Node::Call(function, _) => function.name,
+        _ => "this",
+    };
+    let fitting = functions::ranges_that(fits).join(", ");
+    Err(execution(
+        format!("{modifier} modifier can only be used with: {fitting} - not with {name}"),
+        args.expr.place,
+    ))
 }
 
 /// What the parser's types rule out.

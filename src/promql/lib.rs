@@ -5,15 +5,20 @@
 //! no store and no HTTP.
 //!
 //! 1. [`syntax`] turns the text into a checked [`Expr`].
-//! 2. `leaf` reads the series of a selector, cursor by cursor on all cores, and computes all
-//!    steps of a series in one pass into a dense column.
+//! 2. `leaf` reads the series of a selector, cursor by cursor on all cores, and `windows` computes
+//!    all steps of a series in one pass into a dense column.
 //! 3. `aggregations` fold columns into groups as they come, so that `sum by (x)` over 100 k
 //!    series holds only its groups; `functions` and `binary` work on whole columns.
 //! 4. `engine` turns the final columns into the answer.
+//!
+//! Native histograms are a second kind of value beside the numbers; what can be computed of them
+//! is in `native`.
 
 mod column;
 mod engine;
 mod eval;
+mod extent;
+mod go;
 mod grid;
 mod kahan;
 mod leaf;
@@ -21,8 +26,10 @@ mod notes;
 mod query;
 mod stack;
 mod value;
+mod windows;
 
 pub mod memory;
+pub mod native;
 pub mod syntax;
 
 mod aggregations;

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
+use crate::native::Met;
+
 /// At most so many warnings, and so many infos, are told; the rest is counted.
 const NOTES_MAX: usize = 10;
 
@@ -38,9 +40,9 @@ impl Notes {
     }
 
     /// Warnings and infos, in order of text.
-    pub(crate) fn take(self) -> (Vec<String>, Vec<String>) {
-        let list = |notes: Mutex<BTreeSet<String>>, what: &str| {
-            let notes = notes.into_inner().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn take(&self) -> (Vec<String>, Vec<String>) {
+        let list = |notes: &Mutex<BTreeSet<String>>, what: &str| {
+            let notes = std::mem::take(&mut *lock(notes));
             let more = notes.len().saturating_sub(NOTES_MAX);
             let mut list: Vec<String> = notes.into_iter().take(NOTES_MAX).collect();
             if more > 0 {
@@ -48,7 +50,7 @@ impl Notes {
             }
             list
         };
-        (list(self.warnings, "warning"), list(self.infos, "info"))
+        (list(&self.warnings, "warning"), list(&self.infos, "info"))
     }
 
     /// ` (line:column)`, both counted from 1.
@@ -60,6 +62,65 @@ impl Notes {
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
         format!(" ({line}:{column})")
+    }
+}
+
+/// What is said of native histograms.
+impl Notes {
+    /// A range has numbers and histograms, which cannot be computed together.
+    pub(crate) fn mixed_range(&self, metric: &str, place: Option<usize>) {
+        let message = "encountered a mix of histograms and floats for metric name";
+        self.warn(&format!("{message} {metric:?}"), place);
+    }
+
+    /// A range has numbers and histograms, of which only the numbers count.
+    pub(crate) fn ignored_in_range(&self, metric: &str, place: Option<usize>) {
+        let message =
+            "ignored histograms in a range containing both floats and histograms for metric name";
+        self.info(&format!("{message} {metric:?}"), place);
+    }
+
+    /// A group has numbers and histograms, which cannot be aggregated together.
+    pub(crate) fn mixed_group(&self, place: Option<usize>) {
+        let message = "encountered a mix of histograms and floats for aggregation";
+        self.warn(message, place);
+    }
+
+    /// An aggregation is of numbers only.
+    pub(crate) fn ignored_in_group(&self, aggregation: &str, place: Option<usize>) {
+        let message = format!("ignored histogram in {aggregation} aggregation");
+        self.info(&message, place);
+    }
+
+    /// Histograms with exponential and with custom buckets meet.
+    pub(crate) fn mixed_schemas(&self, metric: &str, place: Option<usize>) {
+        let message = "vector contains a mix of histograms with exponential and custom buckets \
+                       schemas for metric name";
+        self.warn(&format!("{message} {metric:?}"), place);
+    }
+
+    /// A gauge is taken for a counter.
+    pub(crate) fn not_counter(&self, metric: &str, place: Option<usize>) {
+        let message = "this native histogram metric is not a counter:";
+        self.warn(&format!("{message} {metric:?}"), place);
+    }
+
+    /// A counter is taken for a gauge.
+    pub(crate) fn not_gauge(&self, metric: &str, place: Option<usize>) {
+        let message = "this native histogram metric is not a gauge:";
+        self.warn(&format!("{message} {metric:?}"), place);
+    }
+
+    /// What was met with while histograms were added, by the name of that operation.
+    pub(crate) fn met(&self, met: Met, operation: &str, place: Option<usize>) {
+        if met.reset_collision {
+            let message = format!("conflicting counter resets during histogram {operation}");
+            self.warn(&message, place);
+        }
+        if met.bounds_reconciled {
+            let message = format!("mismatched custom buckets were reconciled during {operation}");
+            self.info(&message, place);
+        }
     }
 }
 

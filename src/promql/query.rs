@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::{SeriesReader, StoreError};
+use rustc_hash::FxHashSet;
 
 use crate::engine::{Context, Options};
 use crate::grid::Grid;
@@ -28,7 +29,9 @@ pub(crate) struct Query<'a> {
     /// Whether it is a range query, also where that has one step only.
     pub(crate) is_range: bool,
     /// Warnings and infos.
-    pub(crate) notes: Notes,
+    pub(crate) notes: Arc<Notes>,
+    /// Selectors, by their address, of which only counts and sums of histograms are wanted.
+    pub(crate) summaries: FxHashSet<usize>,
     /// What was used up.
     pub(crate) meter: Arc<Meter>,
 }

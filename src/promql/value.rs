@@ -1,6 +1,8 @@
 //! What a query answers, and how it fails.
 
-use model::{Labels, Samples};
+use std::sync::Arc;
+
+use model::{Histogram, Labels, Samples};
 
 /// One series at one time.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,8 +11,10 @@ pub struct Point {
     pub labels: Labels,
     /// Milliseconds since 1970-01-01 UTC.
     pub timestamp_ms: i64,
-    /// Its value.
+    /// Its value; NaN where it is a native histogram.
     pub value: f64,
+    /// Its value, where it is a native histogram.
+    pub histogram: Option<Arc<Histogram>>,
 }
 
 /// One series over a range.
@@ -18,7 +22,7 @@ pub struct Point {
 pub struct RangeSeries {
     /// Its labels.
     pub labels: Labels,
-    /// Only the steps that have a value.
+    /// Only the steps that have a value; native histograms are in `samples.histograms`.
     pub samples: Samples,
 }
 

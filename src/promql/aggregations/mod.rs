@@ -7,11 +7,12 @@
 mod accumulators;
 mod fold;
 mod grouping;
+mod histograms;
 mod whole;
 
 use model::Labels;
 
-use crate::column::{Series, Vector};
+use crate::column::{Column, Series, Vector};
 use crate::grid::Grid;
 use crate::query::Query;
 use crate::syntax::{Aggregate, ValueKind};
@@ -76,6 +77,12 @@ impl AggregateOp {
         NAMES.iter().map(|(name, _)| *name)
     }
 
+    /// As it is written.
+    pub(crate) fn name(self) -> &'static str {
+        let found = NAMES.iter().find(|(_, op)| *op == self);
+        found.map_or("", |(name, _)| *name)
+    }
+
     /// What kind of parameter it takes, if any.
     pub(crate) fn param_kind(self) -> Option<ValueKind> {
         match self {
@@ -112,17 +119,23 @@ pub(crate) fn evaluate(
     }
 }
 
-/// A vector of finished groups.
+/// A vector of finished groups: labels, whether they lose the metric's name, values.
 fn vector(
     query: &Query<'_>,
     grid: &Grid,
-    groups: impl ExactSizeIterator<Item = (Labels, Vec<f64>)>,
+    groups: impl ExactSizeIterator<Item = (Labels, bool, Column)>,
 ) -> Result<Vector, QueryError> {
-    Ok(Vector {
+    let mut vector = Vector {
         lease: query.hold(groups.len(), grid.count)?,
         ordered: false,
         series: groups
-            .map(|(labels, values)| Series { labels, values })
+            .map(|(labels, drops_name, column)| Series {
+                labels,
+                drops_name,
+                column,
+            })
             .collect(),
-    })
+    };
+    vector.drop_empty();
+    Ok(vector)
 }

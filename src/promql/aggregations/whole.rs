@@ -10,10 +10,12 @@ use rustc_hash::FxHashMap;
 
 use super::AggregateOp;
 use super::grouping::{Grouping, Groups};
-use crate::column::{ABSENT, Scalar, Series, Vector, is_absent, is_present};
+use crate::column::{ABSENT, Column, Scalar, Series, Slot, Vector, is_absent, is_present};
 use crate::eval;
 use crate::functions;
+use crate::go::{plain, shortest};
 use crate::grid::Grid;
+use crate::native;
 use crate::query::{Query, execution};
 use crate::syntax::{Aggregate, Expr, is_label_name};
 use crate::value::QueryError;
@@ -47,17 +49,21 @@ pub(super) fn choose(
     let limit = query.scalar(param(node)?, grid)?;
     check_limit(query, node, &limit, grid)?;
     let mut vector = query.vector(&node.expr, grid)?;
+    let is_by_size = matches!(node.op, AggregateOp::Topk | AggregateOp::Bottomk);
+    if is_by_size {
+        ignore_histograms(query, node, &mut vector);
+    }
     let (_, members) = grouped(node, &vector.series);
     // One more slot per value while choosing.
     let _lease = query.hold(vector.series.len(), grid.count)?;
-    let mut columns = vec![vec![ABSENT; grid.count]; vector.series.len()];
+    let mut columns = vec![Column::absent(grid.count); vector.series.len()];
     let mut order: Vec<usize> = Vec::new();
     for group in &members {
         query.check_stop()?;
         for (step, limit) in limit.iter(grid.count).enumerate() {
             let chosen = chosen(node.op, &vector.series, group, step, limit);
             for index in &chosen {
-                columns[*index][step] = vector.series[*index].values[step];
+                columns[*index].set(step, vector.series[*index].column.slot(step));
             }
             if grid.count == 1 {
                 order.extend(chosen);
@@ -65,7 +71,7 @@ pub(super) fn choose(
         }
     }
     for (series, column) in vector.series.iter_mut().zip(columns) {
-        series.values = column;
+        series.column = column;
     }
     if grid.count == 1 {
         let mut series: Vec<Option<Series>> = vector.series.drain(..).map(Some).collect();
@@ -73,10 +79,21 @@ pub(super) fn choose(
         vector.series = order.into_iter().filter_map(next).collect();
         vector.ordered = true;
     } else {
-        let is_chosen = |series: &Series| series.values.iter().any(|v| is_present(*v));
-        vector.series.retain(is_chosen);
+        vector.drop_empty();
     }
     Ok(vector)
+}
+
+/// Leaves histograms out, and says so.
+fn ignore_histograms(query: &Query<'_>, node: &Aggregate, vector: &mut Vector) {
+    for series in &mut vector.series {
+        if !series.column.histograms.is_empty() {
+            series.column.take_histograms();
+            let name = node.op.name();
+            query.notes.ignored_in_group(name, node.expr.place);
+        }
+    }
+    vector.drop_empty();
 }
 
 fn check_limit(
@@ -96,7 +113,7 @@ fn check_limit(
             query.notes.warn(
                 &format!(
                     "ratio value should be between -1 and 1, got {}, capping to {}",
-                    functions::go_number(value),
+                    shortest(value),
                     value.signum()
                 ),
                 place,
@@ -114,7 +131,7 @@ fn chosen(
     step: usize,
     limit: f64,
 ) -> Vec<usize> {
-    let value = |index: usize| series[index].values[step];
+    let value = |index: usize| series[index].column.values[step];
     let mut present: Vec<usize> = group
         .iter()
         .copied()
@@ -172,15 +189,16 @@ pub(super) fn quantile(
     for q in share.iter(grid.count) {
         functions::note_quantile(query, q, place);
     }
-    let vector = query.vector(&node.expr, grid)?;
+    let mut vector = query.vector(&node.expr, grid)?;
+    ignore_histograms(query, node, &mut vector);
     let (labels, members) = grouped(node, &vector.series);
-    let columns: Vec<Vec<f64>> = members
+    let columns: Vec<(bool, Column)> = members
         .into_par_iter()
         .map(|group| {
             let mut values = Vec::with_capacity(group.len());
             let value = |step: usize| {
                 values.clear();
-                let all = group.iter().map(|i| vector.series[*i].values[step]);
+                let all = group.iter().map(|i| vector.series[*i].column.values[step]);
                 values.extend(all.filter(|v| is_present(*v)));
                 if values.is_empty() {
                     ABSENT
@@ -188,10 +206,14 @@ pub(super) fn quantile(
                     functions::quantile(share.at(step), &mut values)
                 }
             };
-            (0..grid.count).map(value).collect()
+            let column = Column::of((0..grid.count).map(value).collect());
+            let drops_name = group.iter().any(|i| vector.series[*i].drops_name);
+            (drops_name, column)
         })
         .collect();
-    super::vector(query, grid, labels.into_iter().zip(columns))
+    let groups = labels.into_iter().zip(columns);
+    let groups = groups.map(|(labels, (drops_name, column))| (labels, drops_name, column));
+    super::vector(query, grid, groups)
 }
 
 /// `count_values`: a series per value, which is written into a label.
@@ -218,34 +240,47 @@ pub(super) fn count_values(
     let mut by_labels: FxHashMap<Labels, usize> = FxHashMap::default();
     for (labels, members) in labels.iter().zip(members) {
         let mut by_value: FxHashMap<u64, usize> = FxHashMap::default();
-        for member in members {
-            for (step, value) in vector.series[member].values.iter().enumerate() {
-                if is_absent(*value) {
-                    continue;
-                }
-                // All NaNs read the same.
-                let value = if value.is_nan() { f64::NAN } else { *value };
-                let known = by_value.get(&value.to_bits()).copied();
-                let index = if let Some(index) = known {
-                    index
-                } else {
+        // Counts a value by the number of its series, or by its text.
+        let mut count = |step: usize, value: Result<usize, String>| -> Result<usize, QueryError> {
+            let series = &mut counted.series;
+            let index = match value {
+                Ok(index) => index,
+                Err(text) => {
                     let mut labels = labels.to_builder();
-                    labels.set(label, functions::go_number(value));
+                    labels.set(label, text);
                     let labels = labels.build();
-                    let series = &mut counted.series;
                     let index = *by_labels.entry(labels.clone()).or_insert(series.len());
                     if index == series.len() {
                         counted.lease.grow(1, grid.count)?;
                         series.push(Series {
                             labels,
-                            values: vec![ABSENT; grid.count],
+                            drops_name: false,
+                            column: Column::absent(grid.count),
                         });
                     }
-                    by_value.insert(value.to_bits(), index);
                     index
-                };
-                let count = &mut counted.series[index].values[step];
-                *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
+                }
+            };
+            let count = &mut series[index].column.values[step];
+            *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
+            Ok(index)
+        };
+        for member in members {
+            let column = &vector.series[member].column;
+            for step in 0..grid.count {
+                match column.slot(step) {
+                    Slot::Absent => {}
+                    Slot::Histogram(histogram) => {
+                        count(step, Err(native::text(&histogram)))?;
+                    }
+                    Slot::Number(value) => {
+                        // All NaNs read the same.
+                        let value = if value.is_nan() { f64::NAN } else { value };
+                        let known = by_value.get(&value.to_bits()).copied();
+                        let index = count(step, known.ok_or_else(|| plain(value)))?;
+                        by_value.insert(value.to_bits(), index);
+                    }
+                }
             }
         }
     }

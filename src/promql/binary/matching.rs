@@ -5,12 +5,17 @@
 //!    step it may have one series per signature only, or nobody could say which one is meant.
 //! 3. Each series of the other side is paired with each series of the "one" side that has its
 //!    signature; mostly there is just one. The pair's column has a value where both have one.
-//! 4. Pairs with the same labels become one series, as long as they never meet at a step.
+//! 4. With `fill`, a series whose signature the other side lacks at a step is paired with a
+//!    number there.
+//! 5. Pairs with the same labels become one series, as long as they never meet at a step.
 
-use model::{Labels, METRIC_NAME};
+use std::sync::Arc;
+
+use model::Labels;
 use rustc_hash::FxHashMap;
 
-use crate::column::{ABSENT, Series, Vector, is_present};
+use super::histograms::{self, Noting, Operand};
+use crate::column::{ABSENT, Column, Series, Slot, Vector, describes_metric, is_present};
 use crate::grid::Grid;
 use crate::query::{Query, execution};
 use crate::syntax::{Binary, Group, Matching};
@@ -23,15 +28,53 @@ pub(super) fn signature(matching: &Matching, labels: &Labels) -> Labels {
         if matching.on {
             listed
         } else {
-            !listed && name != METRIC_NAME
+            !listed && !describes_metric(name)
         }
     })
 }
 
-/// A series of the "many" side with one of the "one" side.
-struct Pair {
-    many: usize,
-    one: usize,
+/// One side of a pair.
+#[derive(Clone, Copy)]
+enum Side<'v> {
+    Series(&'v Series),
+    /// A number at the steps that are true.
+    Fill(f64, &'v [bool]),
+}
+
+impl Side<'_> {
+    fn is_present(&self, step: usize) -> bool {
+        match self {
+            Self::Series(series) => series.column.is_present(step),
+            Self::Fill(_, steps) => steps[step],
+        }
+    }
+
+    fn operand(&self, step: usize) -> Operand<'_> {
+        match self {
+            Self::Series(series) => match series.column.histogram(step) {
+                Some(histogram) => Operand::Histogram(histogram),
+                None => Operand::Number(series.column.values[step]),
+            },
+            Self::Fill(number, _) => Operand::Number(*number),
+        }
+    }
+
+    fn drops_name(&self) -> bool {
+        matches!(self, Self::Series(series) if series.drops_name)
+    }
+}
+
+/// What the pairs make.
+struct Pairing<'q> {
+    query: &'q Query<'q>,
+    node: &'q Binary,
+    place: Option<usize>,
+    noting: Noting,
+    grid: Grid,
+    /// Where the series with given labels is, and at which steps a pair made something of it:
+    /// also where a comparison dropped the value.
+    made: FxHashMap<Labels, (usize, Vec<bool>)>,
+    result: Vector,
 }
 
 /// Combines two vectors.
@@ -50,62 +93,79 @@ pub(super) fn combine(
     let many_by_signature = by_signature(matching, &many);
     check_one_side(node, place, &many, &one, &one_by_signature, grid)?;
 
-    let mut made: FxHashMap<Labels, (usize, Vec<Pair>)> = FxHashMap::default();
-    let mut result = Vector {
-        series: Vec::new(),
-        ordered: many.ordered && !swapped,
-        lease: query.hold(0, 0)?,
+    let mut pairing = Pairing {
+        query,
+        node,
+        place,
+        noting: Noting {
+            notes: Arc::clone(&query.notes),
+            place,
+        },
+        grid: *grid,
+        made: FxHashMap::default(),
+        result: Vector {
+            series: Vec::new(),
+            ordered: many.ordered && !swapped,
+            lease: query.hold(0, 0)?,
+        },
     };
+    // Prometheus exchanges the sides for `group_right`, but not what fills them.
+    let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
+    let nobody: Vec<usize> = Vec::new();
     // In the order of the many side, so that a sorted vector stays sorted.
     for (index, series) in many.series.iter().enumerate() {
         query.check_stop()?;
         let signature = signature(matching, &series.labels);
-        let Some(partners) = one_by_signature.get(&signature) else {
-            continue;
-        };
-        if matching.group == Group::OneToOne {
-            check_one_to_one(
-                place,
-                &many,
-                &one,
-                &many_by_signature[&signature],
-                partners,
-                index,
-            )?;
+        let partners = one_by_signature.get(&signature).unwrap_or(&nobody);
+        if matching.group == Group::OneToOne && (fill_one.is_some() || !partners.is_empty()) {
+            let siblings = many_by_signature.get(&signature).unwrap_or(&nobody);
+            check_one_to_one(place, &many, &one, siblings, partners, index, fill_one)?;
         }
         for partner in partners {
-            let pair = Pair {
-                many: index,
-                one: *partner,
-            };
-            let labels = labels_of(node, &series.labels, &one.series[*partner].labels);
-            let column = column_of(node, swapped, &series.values, &one.series[*partner].values);
-            match made.get_mut(&labels) {
-                None => {
-                    result.lease.grow(1, grid.count)?;
-                    made.insert(labels.clone(), (result.series.len(), vec![pair]));
-                    result.series.push(Series {
-                        labels,
-                        values: column,
-                    });
-                }
-                Some((at, pairs)) => {
-                    check_apart(place, &many, &one, pairs, &pair)?;
-                    pairs.push(pair);
-                    let values = &mut result.series[*at].values;
-                    for (slot, value) in values.iter_mut().zip(column) {
-                        if is_present(value) {
-                            *slot = value;
-                        }
-                    }
-                }
-            }
+            pairing.pair(
+                &series.labels,
+                &one.series[*partner].labels,
+                Side::Series(series),
+                Side::Series(&one.series[*partner]),
+            )?;
+        }
+        if let Some(number) = fill_one {
+            let alone = alone(series, &one, partners);
+            pairing.pair(
+                &series.labels,
+                &signature,
+                Side::Series(series),
+                Side::Fill(number, &alone),
+            )?;
         }
     }
-    result
-        .series
-        .retain(|series| series.values.iter().any(|v| is_present(*v)));
+    if let Some(number) = fill_many {
+        for series in &one.series {
+            let signature = signature(matching, &series.labels);
+            let partners = many_by_signature.get(&signature).unwrap_or(&nobody);
+            let alone = alone(series, &many, partners);
+            pairing.pair(
+                &signature,
+                &series.labels,
+                Side::Fill(number, &alone),
+                Side::Series(series),
+            )?;
+        }
+    }
+    let mut result = pairing.result;
+    result.drop_empty();
     Ok(result)
+}
+
+/// The steps at which a series has a value but none of its partners has.
+fn alone(series: &Series, others: &Vector, partners: &[usize]) -> Vec<bool> {
+    let is_alone = |step: usize| {
+        series.column.is_present(step)
+            && !partners
+                .iter()
+                .any(|partner| others.series[*partner].column.is_present(step))
+    };
+    (0..series.column.values.len()).map(is_alone).collect()
 }
 
 fn by_signature(matching: &Matching, vector: &Vector) -> FxHashMap<Labels, Vec<usize>> {
@@ -117,6 +177,103 @@ fn by_signature(matching: &Matching, vector: &Vector) -> FxHashMap<Labels, Vec<u
             .push(index);
     }
     found
+}
+
+impl Pairing<'_> {
+    /// Adds what two sides make together.
+    fn pair(
+        &mut self,
+        many_labels: &Labels,
+        one_labels: &Labels,
+        many: Side<'_>,
+        one: Side<'_>,
+    ) -> Result<(), QueryError> {
+        let count = self.grid.count;
+        let met: Vec<bool> = (0..count)
+            .map(|step| many.is_present(step) && one.is_present(step))
+            .collect();
+        if !met.contains(&true) {
+            return Ok(());
+        }
+        let column = self.column(many, one, &met);
+        let labels = labels_of(self.node, many_labels, one_labels);
+        match self.made.get_mut(&labels) {
+            None => {
+                self.result.lease.grow(1, column.slots())?;
+                self.made
+                    .insert(labels.clone(), (self.result.series.len(), met));
+                self.result.series.push(Series {
+                    labels,
+                    drops_name: self.node.matching.returns_bool || many.drops_name(),
+                    column,
+                });
+            }
+            Some((at, before)) => {
+                for (step, (seen, met)) in before.iter_mut().zip(&met).enumerate() {
+                    if *seen && *met {
+                        return Err(execution(
+                            "multiple matches for labels: grouping labels must ensure unique \
+                             matches",
+                            self.place,
+                        ));
+                    }
+                    *seen |= met;
+                    if column.is_present(step) {
+                        self.result.series[*at].column.set(step, column.slot(step));
+                    }
+                }
+            }
+        }
+        self.query.check_stop()
+    }
+
+    /// The values of a pair at the steps at which both are there.
+    fn column(&self, many: Side<'_>, one: Side<'_>, met: &[bool]) -> Column {
+        let op = self.node.op;
+        let returns_bool = self.node.matching.returns_bool;
+        let swapped = self.node.matching.group == Group::OneToMany;
+        if let (Side::Series(many), Side::Series(one)) = (many, one)
+            && many.column.histograms.is_empty()
+            && one.column.histograms.is_empty()
+            && !op.is_trimming()
+        {
+            let pairs = many.column.values.iter().zip(&one.column.values);
+            let value = |(many, one): (&f64, &f64)| {
+                if !is_present(*many) || !is_present(*one) {
+                    return ABSENT;
+                }
+                let (left, right) = if swapped {
+                    (*one, *many)
+                } else {
+                    (*many, *one)
+                };
+                // A comparison that holds keeps the value of the left side.
+                op.of_values(left, right, left, returns_bool)
+            };
+            return Column::of(pairs.map(value).collect());
+        }
+        let mut column = Column::absent(self.grid.count);
+        for (step, _) in met.iter().enumerate().filter(|(_, met)| **met) {
+            let (many, one) = (many.operand(step), one.operand(step));
+            let (left, right) = if swapped { (one, many) } else { (many, one) };
+            match (left, right) {
+                (Operand::Number(left), Operand::Number(right)) => {
+                    column.values[step] = if op.is_trimming() {
+                        self.noting.types(op, "float", "float");
+                        ABSENT
+                    } else {
+                        op.of_values(left, right, left, returns_bool)
+                    };
+                }
+                (left, right) => {
+                    let noting = &self.noting;
+                    let slot = histograms::calculate(op, left, right, returns_bool, noting);
+                    column.set(step, slot.unwrap_or(Slot::Absent));
+                }
+            }
+        }
+        column
+    }
 }
 
 /// Fails where the "one" side has two series of a signature at a step. (A step at which the
@@ -137,15 +294,16 @@ fn check_one_side(
         return Ok(());
     }
     crowded.sort_unstable_by_key(|(signature, _)| *signature);
+    let fills = node.matching.fill_left.is_some() || node.matching.fill_right.is_some();
     let matters: Vec<bool> = (0..grid.count)
-        .map(|step| many.series.iter().any(|s| is_present(s.values[step])))
+        .map(|step| fills || many.series.iter().any(|s| s.column.is_present(step)))
         .collect();
     for (signature, members) in crowded {
         for step in (0..grid.count).filter(|step| matters[*step]) {
             let mut present = members
                 .iter()
                 .map(|index| &one.series[*index])
-                .filter(|series| is_present(series.values[step]));
+                .filter(|series| series.column.is_present(step));
             if let (Some(a), Some(b)) = (present.next(), present.next()) {
                 let side = if node.matching.group == Group::OneToMany {
                     "left"
@@ -178,15 +336,18 @@ fn check_one_to_one(
     siblings: &[usize],
     partners: &[usize],
     index: usize,
+    fill_one: Option<f64>,
 ) -> Result<(), QueryError> {
-    let values = &many.series[index].values;
+    let values = &many.series[index].column.values;
     for sibling in siblings.iter().take_while(|sibling| **sibling < index) {
-        let others = &many.series[*sibling].values;
+        let others = &many.series[*sibling].column.values;
         let meet = (0..values.len()).any(|step| {
             let is_here = |column: &[f64]| is_present(column[step]);
-            is_here(values)
-                && is_here(others)
-                && partners.iter().any(|i| is_here(&one.series[*i].values))
+            let has_partner = fill_one.is_some()
+                || partners
+                    .iter()
+                    .any(|i| is_here(&one.series[*i].column.values));
+            is_here(values) && is_here(others) && has_partner
         });
         if meet {
             return Err(execution(
@@ -199,37 +360,13 @@ fn check_one_to_one(
     Ok(())
 }
 
-/// Fails where a pair meets another one with the same labels at a step, also where a comparison
-/// dropped the value.
-fn check_apart(
-    place: Option<usize>,
-    many: &Vector,
-    one: &Vector,
-    before: &[Pair],
-    pair: &Pair,
-) -> Result<(), QueryError> {
-    let is_there = |pair: &Pair, step: usize| {
-        is_present(many.series[pair.many].values[step])
-            && is_present(one.series[pair.one].values[step])
-    };
-    let steps = many.series[pair.many].values.len();
-    let meet = (0..steps)
-        .any(|step| is_there(pair, step) && before.iter().any(|other| is_there(other, step)));
-    if meet {
-        return Err(execution(
-            "multiple matches for labels: grouping labels must ensure unique matches",
-            place,
-        ));
-    }
-    Ok(())
-}
-
 /// The labels of a pair's result.
 fn labels_of(node: &Binary, many: &Labels, one: &Labels) -> Labels {
     let matching = &node.matching;
-    let drops_name = node.op.drops_name(matching.returns_bool);
+    // A comparison keeps the name, if only to be dropped in the end.
+    let drops_name = node.op.drops_name(false);
     let kept = many.filtered(|name| {
-        if drops_name && name == METRIC_NAME {
+        if drops_name && describes_metric(name) {
             return false;
         }
         let listed = matching.labels.iter().any(|label| **label == *name);
@@ -246,26 +383,6 @@ fn labels_of(node: &Binary, many: &Labels, one: &Labels) -> Labels {
         };
     }
     builder.build()
-}
-
-/// The values of a pair.
-fn column_of(node: &Binary, swapped: bool, many: &[f64], one: &[f64]) -> Vec<f64> {
-    let returns_bool = node.matching.returns_bool;
-    many.iter()
-        .zip(one)
-        .map(|(many, one)| {
-            if !is_present(*many) || !is_present(*one) {
-                return ABSENT;
-            }
-            // A comparison that holds keeps the value of the left side.
-            let (left, right) = if swapped {
-                (*one, *many)
-            } else {
-                (*many, *one)
-            };
-            node.op.of_values(left, right, left, returns_bool)
-        })
-        .collect()
 }
 
 /// Labels in Prometheus' long form, the name as a label like the others.

@@ -3,14 +3,19 @@
 //! Arithmetic and comparisons of numbers are here; vectors find each other in `matching` and
 //! are combined as sets in `sets`.
 
+mod histograms;
 mod matching;
 mod sets;
 
-use crate::column::{ABSENT, Map, Scalar, Vector};
+use std::sync::Arc;
+
+use crate::column::{ABSENT, Map, Scalar, Slot, Vector};
 use crate::grid::Grid;
-use crate::query::{Query, execution};
+use crate::query::Query;
 use crate::syntax::Binary;
 use crate::value::QueryError;
+
+use histograms::{Noting, Operand};
 
 /// An operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,9 +125,19 @@ impl BinaryOp {
         )
     }
 
+    fn is_trimming(self) -> bool {
+        matches!(self, Self::TrimUpper | Self::TrimLower)
+    }
+
+    /// As it is written.
+    fn name(self) -> &'static str {
+        let found = NAMES.iter().find(|(_, op)| *op == self);
+        found.map_or("", |(name, _)| *name)
+    }
+
     /// Whether the result is another thing than the metric that went in.
     fn drops_name(self, returns_bool: bool) -> bool {
-        !self.is_comparison() || returns_bool
+        !(self.is_comparison() || self.is_trimming()) || returns_bool
     }
 
     /// The result for two numbers; comparisons give 0 or 1.
@@ -148,29 +163,45 @@ impl BinaryOp {
 
 /// An operator between a vector and a number, as a change of the vector's values.
 pub(crate) fn with_scalar(
-    op: BinaryOp,
+    query: &Query<'_>,
+    node: &Binary,
     scalar: Scalar,
-    scalar_first: bool,
-    returns_bool: bool,
+    place: Option<usize>,
 ) -> Map {
-    Map::new(op.drops_name(returns_bool), move |step, value| {
-        let number = scalar.at(step);
+    use crate::syntax::ValueKind;
+
+    let op = node.op;
+    let returns_bool = node.matching.returns_bool;
+    let scalar_first = node.lhs.kind() == ValueKind::Scalar;
+    let noting = Noting {
+        notes: Arc::clone(&query.notes),
+        place,
+    };
+    let (for_numbers, steps) = (noting.clone(), scalar.clone());
+    let numbers = Map::new(op.drops_name(returns_bool), move |step, value| {
+        if op.is_trimming() {
+            for_numbers.types(op, "float", "float");
+            return ABSENT;
+        }
+        let number = steps.at(step);
         if scalar_first {
             op.of_values(number, value, value, returns_bool)
         } else {
             op.of_values(value, number, value, returns_bool)
         }
+    });
+    numbers.with_histograms(move |step, histogram| {
+        let (number, histogram) = (
+            Operand::Number(scalar.at(step)),
+            Operand::Histogram(histogram),
+        );
+        let (left, right) = if scalar_first {
+            (number, histogram)
+        } else {
+            (histogram, number)
+        };
+        histograms::calculate(op, left, right, returns_bool, &noting).unwrap_or(Slot::Absent)
     })
-}
-
-/// Refuses what cannot be computed yet.
-pub(crate) fn refuse_trimming(op: BinaryOp, place: Option<usize>) -> Result<(), QueryError> {
-    match op {
-        BinaryOp::TrimUpper | BinaryOp::TrimLower => {
-            Err(execution("trimming histograms is not supported yet", place))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// An operator between two vectors.
@@ -180,13 +211,6 @@ pub(crate) fn evaluate(
     place: Option<usize>,
     grid: &Grid,
 ) -> Result<Vector, QueryError> {
-    refuse_trimming(node.op, place)?;
-    if node.matching.fill_left.is_some() || node.matching.fill_right.is_some() {
-        return Err(execution(
-            "fill, fill_left and fill_right are not supported yet",
-            place,
-        ));
-    }
     let lhs = query.vector(&node.lhs, grid)?;
     let rhs = query.vector(&node.rhs, grid)?;
     match node.op {

@@ -4,7 +4,7 @@ use model::Labels;
 use rustc_hash::FxHashMap;
 
 use super::matching::signature;
-use crate::column::{ABSENT, Series, Vector, is_present};
+use crate::column::{Series, Vector, is_present};
 use crate::grid::Grid;
 use crate::syntax::Matching;
 use crate::value::QueryError;
@@ -43,7 +43,7 @@ fn presence(matching: &Matching, vector: &Vector, grid: &Grid) -> Presence {
         let seen = presence
             .entry(signature(matching, &series.labels))
             .or_insert_with(|| vec![false; grid.count]);
-        for (seen, value) in seen.iter_mut().zip(&series.values) {
+        for (seen, value) in seen.iter_mut().zip(&series.column.values) {
             *seen |= is_present(*value);
         }
     }
@@ -64,14 +64,8 @@ fn keep(
         let partner = partners
             .get(&signature(matching, &series.labels))
             .unwrap_or(&nobody);
-        let mut is_left = false;
-        for (value, has_partner) in series.values.iter_mut().zip(partner) {
-            if *has_partner != wanted {
-                *value = ABSENT;
-            }
-            is_left |= is_present(*value);
-        }
-        is_left
+        series.column.retain(|step| partner[step] == wanted);
+        series.column.has_values()
     });
     vector
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{Labels, METRIC_NAME};
 
 use super::{Args, find};
-use crate::column::{ABSENT, Series, Vector, is_present};
+use crate::column::{ABSENT, Column, Series, Vector, is_present};
 use crate::grid::Grid;
 use crate::leaf::Fold;
 use crate::query::{Query, execution};
@@ -28,8 +28,7 @@ pub(super) fn absent_over_time(
     args: &Args<'_>,
     grid: &Grid,
 ) -> Result<Vector, QueryError> {
-    // Any function that answers for every range with a sample will do, as long as it keeps the
-    // name: series must not fall together here.
+    // Any function that answers for every range with a sample will do.
     let last = find("last_over_time")
         .ok_or_else(|| execution("last_over_time is missing", args.expr.place))?;
     let present = Expr {
@@ -63,7 +62,8 @@ fn absence(
     if values.iter().any(|v| is_present(*v)) {
         vector.series.push(Series {
             labels: labels_of(selector),
-            values,
+            drops_name: false,
+            column: Column::of(values),
         });
     }
     Ok(vector)
@@ -98,8 +98,8 @@ struct Presence {
 }
 
 impl Fold for Presence {
-    fn take(&mut self, _: Labels, column: &mut Vec<f64>) -> Result<(), QueryError> {
-        for (seen, value) in self.seen.iter_mut().zip(column) {
+    fn take(&mut self, _: Labels, _: bool, column: &mut Column) -> Result<(), QueryError> {
+        for (seen, value) in self.seen.iter_mut().zip(&column.values) {
             *seen |= is_present(*value);
         }
         Ok(())

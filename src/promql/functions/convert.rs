@@ -3,7 +3,7 @@
 use model::Labels;
 
 use super::Args;
-use crate::column::{Scalar, Series, Vector, is_present};
+use crate::column::{Column, Scalar, Series, Vector};
 use crate::grid::Grid;
 use crate::query::Query;
 use crate::value::QueryError;
@@ -29,7 +29,8 @@ pub(super) fn of_scalar(
         ordered: false,
         series: vec![Series {
             labels: Labels::empty(),
-            values: scalar.iter(grid.count).collect(),
+            drops_name: false,
+            column: Column::of(scalar.iter(grid.count).collect()),
         }],
     })
 }
@@ -45,8 +46,9 @@ pub(super) fn scalar(
         let mut present = vector
             .series
             .iter()
-            .map(|series| series.values[step])
-            .filter(|value| is_present(*value));
+            .map(|series| &series.column)
+            .filter(|column| column.is_present(step) && column.histogram(step).is_none())
+            .map(|column| column.values[step]);
         match (present.next(), present.next()) {
             (Some(value), None) => value,
             _ => f64::NAN,

@@ -1,41 +1,19 @@
-//! Functions of classic histograms: series per bucket, with the upper bound in the label `le`.
-//!
-//! 1. The series are grouped by all their labels but `le` and the name.
-//! 2. At each step the buckets that have a value are put in order of their bounds; those with
-//!    the same bound are added, and counts that fall from one bucket to the next are levelled.
-//! 3. The quantile is interpolated within the bucket where its rank lies.
+//! Functions of histograms, classic and native ones side by side.
 
-use model::{Labels, METRIC_NAME};
+use model::{Histogram, Labels};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::Args;
+use super::classic::{self, Bucket, Classic, for_metric};
 use super::over_time::note_quantile;
-use crate::column::{ABSENT, Scalar, Series, Vector, is_present};
+use crate::column::{ABSENT, Column, Map, Scalar, Series, Slot, Vector};
+use crate::go::shortest;
 use crate::grid::Grid;
+use crate::native::{self, QuantileNote};
 use crate::query::Query;
+use crate::syntax::{Expr, is_label_name};
 use crate::value::QueryError;
-
-/// The label with a bucket's upper bound.
-const BOUND: &str = "le";
-
-/// Differences between neighbours that are smaller than this part of their sum are rounding.
-const ROUNDING: f64 = 1e-12;
-
-/// A bucket at one step.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    upper: f64,
-    count: f64,
-}
-
-/// A histogram over all steps.
-struct Histogram {
-    labels: Labels,
-    name: Option<String>,
-    /// Bounds and columns, in order of bounds.
-    buckets: Vec<(f64, Vec<f64>)>,
-}
 
 /// `histogram_quantile(q, v)`.
 pub(super) fn histogram_quantile(
@@ -43,28 +21,69 @@ pub(super) fn histogram_quantile(
     args: &Args<'_>,
     grid: &Grid,
 ) -> Result<Vector, QueryError> {
-    let share = args.scalar(query, 0, grid)?;
-    let place = args.expr_of(0)?.place;
-    match &share {
-        Scalar::Constant(q) => note_quantile(query, *q, place),
-        Scalar::Steps(steps) => steps.iter().for_each(|q| note_quantile(query, *q, place)),
+    let share = noted_share(query, args.expr_of(0)?, grid)?;
+    let found = Found::of(query, args.expr_of(1)?, grid)?;
+    let mut vector = found.empty(query)?;
+    found.quantiles(query, &share, grid, &mut vector, |labels| labels.clone())?;
+    Ok(vector)
+}
+
+/// `histogram_quantiles(v, label, q, …)`: several quantiles, told apart by a label.
+pub(super) fn histogram_quantiles(
+    query: &Query<'_>,
+    args: &Args<'_>,
+    grid: &Grid,
+) -> Result<Vector, QueryError> {
+    let label = args.text(1)?;
+    if !is_label_name(label) {
+        return Err(crate::query::execution(
+            format!("invalid label name in histogram_quantiles(): {label}"),
+            args.expr_of(1)?.place,
+        ));
     }
-    let place = args.expr_of(1)?.place;
-    each_histogram(query, args.expr_of(1)?, grid, |name, step, buckets| {
-        let (value, was_levelled) = quantile(share.at(step), buckets);
-        if was_levelled {
-            query.notes.info(
-                &format!(
-                    "input to histogram_quantile needed to be fixed for monotonicity (see \
-                     https://prometheus.io/docs/prometheus/latest/querying/functions/\
-                     #histogram_quantile) for metric name {:?}",
-                    name.unwrap_or_default()
-                ),
-                place,
-            );
+    let found = Found::of(query, args.expr_of(0)?, grid)?;
+    let mut vector = found.empty(query)?;
+    for index in 2..args.args.len() {
+        let share = noted_share(query, args.expr_of(index)?, grid)?;
+        // The label needs one value: shares that change from step to step become one series per
+        // value.
+        let mut values: Vec<f64> = share.iter(grid.count).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values.dedup_by(|a, b| a.to_bits() == b.to_bits());
+        for value in values {
+            let steps = share.clone();
+            let only = |step: usize| steps.at(step).to_bits() == value.to_bits();
+            let from = vector.series.len();
+            let text = open_metrics(value);
+            found.quantiles(
+                query,
+                &Scalar::Constant(value),
+                grid,
+                &mut vector,
+                |labels| {
+                    let mut builder = labels.to_builder();
+                    builder.set(label, text.as_str());
+                    builder.build()
+                },
+            )?;
+            if matches!(share, Scalar::Steps(_)) {
+                for series in &mut vector.series[from..] {
+                    series.column.retain(only);
+                }
+            }
         }
-        value
-    })
+    }
+    vector.drop_empty();
+    Ok(vector)
+}
+
+/// A number as OpenMetrics writes it: whole numbers have a point too.
+fn open_metrics(value: f64) -> String {
+    let text = shortest(value);
+    if value.is_finite() && !text.contains(['.', 'e']) {
+        return format!("{text}.0");
+    }
+    text
 }
 
 /// `histogram_fraction(lower, upper, v)`: the share of observations between two values.
@@ -75,283 +94,237 @@ pub(super) fn histogram_fraction(
 ) -> Result<Vector, QueryError> {
     let lower = args.scalar(query, 0, grid)?;
     let upper = args.scalar(query, 1, grid)?;
-    each_histogram(query, args.expr_of(2)?, grid, |_, step, buckets| {
-        fraction(lower.at(step), upper.at(step), buckets)
-    })
-}
-
-/// Functions that look at native histograms only: of floats they make nothing.
-pub(super) fn of_native_histograms(
-    query: &Query<'_>,
-    args: &Args<'_>,
-    grid: &Grid,
-) -> Result<Vector, QueryError> {
-    let mut vector = query.vector(args.expr_of(0)?, grid)?;
-    vector.series.clear();
+    let place = args.expr_of(2)?.place;
+    let found = Found::of(query, args.expr_of(2)?, grid)?;
+    let mut vector = found.empty(query)?;
+    found.each(
+        grid,
+        &mut vector,
+        |labels| labels.clone(),
+        |_, step, buckets| classic::fraction(lower.at(step), upper.at(step), buckets),
+        |name, step, histogram| {
+            let (share, has_nans) = native::fraction(lower.at(step), upper.at(step), histogram);
+            if has_nans {
+                let message = "input to histogram_fraction has NaN observations, which are \
+                               excluded from all fractions";
+                query
+                    .notes
+                    .info(&format!("{message}{}", for_metric(name)), place);
+            }
+            share
+        },
+    )?;
     Ok(vector)
 }
 
-/// Computes a value for every histogram and step.
-fn each_histogram(
-    query: &Query<'_>,
-    expr: &crate::syntax::Expr,
-    grid: &Grid,
-    compute: impl Fn(Option<&str>, usize, &mut Vec<Bucket>) -> f64 + Sync,
-) -> Result<Vector, QueryError> {
-    let vector = query.vector(expr, grid)?;
-    let histograms = histograms(query, vector.series, expr.place);
-    let lease = query.hold(histograms.len(), grid.count)?;
-    let series = histograms
-        .into_par_iter()
-        .map(|histogram| {
-            let mut buckets = Vec::with_capacity(histogram.buckets.len());
-            let value = |step: usize| {
-                buckets.clear();
-                for (upper, column) in &histogram.buckets {
-                    let count = column[step];
-                    if is_present(count) {
-                        buckets.push(Bucket {
-                            upper: *upper,
-                            count,
-                        });
-                    }
+/// A share as an argument, with a warning where it is none.
+fn noted_share(query: &Query<'_>, expr: &Expr, grid: &Grid) -> Result<Scalar, QueryError> {
+    let share = query.scalar(expr, grid)?;
+    match &share {
+        Scalar::Constant(q) => note_quantile(query, *q, expr.place),
+        Scalar::Steps(steps) => {
+            for q in steps {
+                note_quantile(query, *q, expr.place);
+            }
+        }
+    }
+    Ok(share)
+}
+
+/// The histograms of a vector.
+struct Found {
+    classic: Vec<Classic>,
+    native: Vec<Series>,
+    /// Where the vector stands.
+    place: Option<usize>,
+}
+
+impl Found {
+    /// Finds classic and native histograms. Where both have the same labels and a value at the
+    /// same step, neither counts.
+    fn of(query: &Query<'_>, expr: &Expr, grid: &Grid) -> Result<Self, QueryError> {
+        let vector = query.vector(expr, grid)?;
+        let mut native = Vec::new();
+        let numbers = vector.series.into_iter().filter_map(|mut series| {
+            if !series.column.histograms.is_empty() {
+                let mut column = Column::absent(grid.count);
+                for (step, histogram) in series.column.take_histograms() {
+                    column.set(step, Slot::Histogram(histogram));
                 }
+                native.push(Series {
+                    labels: series.labels.clone(),
+                    drops_name: true,
+                    column,
+                });
+            }
+            series.column.has_values().then_some(series)
+        });
+        let mut classic = classic::group(query, numbers, expr.place);
+        if !native.is_empty() && !classic.is_empty() {
+            drop_conflicts(query, &mut classic, &mut native, expr.place);
+        }
+        Ok(Self {
+            classic,
+            native,
+            place: expr.place,
+        })
+    }
+
+    fn empty(&self, query: &Query<'_>) -> Result<Vector, QueryError> {
+        Ok(Vector {
+            series: Vec::with_capacity(self.classic.len() + self.native.len()),
+            ordered: false,
+            lease: query.hold(0, 0)?,
+        })
+    }
+
+    /// Adds a quantile of every histogram.
+    fn quantiles(
+        &self,
+        query: &Query<'_>,
+        share: &Scalar,
+        grid: &Grid,
+        into: &mut Vector,
+        labels: impl Fn(&Labels) -> Labels + Sync,
+    ) -> Result<(), QueryError> {
+        let note = |message: &str, name: Option<&str>| {
+            let message = format!("input to histogram_quantile {message}{}", for_metric(name));
+            query.notes.info(&message, self.place);
+        };
+        self.each(
+            grid,
+            into,
+            labels,
+            |name, step, buckets| {
+                let (value, was_levelled) = classic::quantile(share.at(step), buckets);
+                if was_levelled {
+                    note(
+                        "needed to be fixed for monotonicity (see \
+                         https://prometheus.io/docs/prometheus/latest/querying/functions/\
+                         #histogram_quantile)",
+                        name,
+                    );
+                }
+                value
+            },
+            |name, step, histogram| {
+                let (value, said) = native::quantile(share.at(step), histogram);
+                match said {
+                    Some(QuantileNote::IsNan) => {
+                        note("has NaN observations, result is NaN", name);
+                    }
+                    Some(QuantileNote::Skewed) => {
+                        note("has NaN observations, result is skewed higher", name);
+                    }
+                    None => {}
+                }
+                value
+            },
+        )
+    }
+
+    /// Adds a number for every histogram and step.
+    fn each(
+        &self,
+        grid: &Grid,
+        into: &mut Vector,
+        labels: impl Fn(&Labels) -> Labels + Sync,
+        of_classic: impl Fn(Option<&str>, usize, &mut Vec<Bucket>) -> f64 + Sync,
+        of_native: impl Fn(Option<&str>, usize, &Histogram) -> f64 + Sync,
+    ) -> Result<(), QueryError> {
+        into.lease
+            .grow(self.classic.len() + self.native.len(), grid.count)?;
+        let series = |from: &Labels, values| Series {
+            labels: labels(from),
+            drops_name: true,
+            column: Column::of(values),
+        };
+        into.series.par_extend(self.native.par_iter().map(|found| {
+            let name = found.labels.metric_name();
+            let mut values = vec![ABSENT; grid.count];
+            for (step, histogram) in &found.column.histograms {
+                values[*step] = of_native(name, *step, histogram);
+            }
+            series(&found.labels, values)
+        }));
+        into.series.par_extend(self.classic.par_iter().map(|found| {
+            let name = found.labels.metric_name();
+            let mut buckets = Vec::with_capacity(found.buckets.len());
+            let value = |step: usize| {
+                found.at(step, &mut buckets);
                 if buckets.is_empty() {
                     ABSENT
                 } else {
-                    compute(histogram.name.as_deref(), step, &mut buckets)
+                    of_classic(name, step, &mut buckets)
                 }
             };
-            let values = (0..grid.count).map(value).collect();
-            Series {
-                labels: histogram.labels.clone(),
-                values,
-            }
-        })
-        .collect();
-    Ok(Vector {
-        series,
-        ordered: false,
-        lease,
-    })
+            series(&found.labels, (0..grid.count).map(value).collect())
+        }));
+        into.drop_empty();
+        Ok(())
+    }
 }
 
-/// Groups series to histograms, in the order in which they appear.
-fn histograms(query: &Query<'_>, series: Vec<Series>, place: Option<usize>) -> Vec<Histogram> {
-    let mut index: FxHashMap<Labels, usize> = FxHashMap::default();
-    let mut histograms: Vec<Histogram> = Vec::new();
-    for series in series {
-        let bound = series.labels.get(BOUND).unwrap_or_default();
-        let Some(upper) = parse_bound(bound) else {
+/// Leaves out steps at which a classic and a native histogram have the same labels.
+fn drop_conflicts(
+    query: &Query<'_>,
+    classic: &mut [Classic],
+    native: &mut [Series],
+    place: Option<usize>,
+) {
+    let by_labels: FxHashMap<Labels, usize> = native
+        .iter()
+        .enumerate()
+        .map(|(index, series)| (series.labels.clone(), index))
+        .collect();
+    let mut buckets = Vec::new();
+    for classic in classic {
+        let Some(index) = by_labels.get(&classic.labels) else {
+            continue;
+        };
+        let column = &mut native[*index].column;
+        let steps: Vec<usize> = column.histograms.iter().map(|(step, _)| *step).collect();
+        for step in steps {
+            classic.at(step, &mut buckets);
+            if buckets.is_empty() {
+                continue;
+            }
             query.notes.warn(
                 &format!(
-                    "bucket label \"le\" is missing or has a malformed value of {bound:?} for \
-                     metric name {:?}",
-                    series.labels.metric_name().unwrap_or_default()
+                    "vector contains a mix of classic and native histograms{}",
+                    for_metric(classic.labels.metric_name())
                 ),
                 place,
             );
-            continue;
-        };
-        let labels = series
-            .labels
-            .filtered(|name| name != BOUND && name != METRIC_NAME);
-        let at = *index.entry(labels).or_insert_with_key(|labels| {
-            histograms.push(Histogram {
-                labels: labels.clone(),
-                name: series.labels.metric_name().map(str::to_owned),
-                buckets: Vec::new(),
-            });
-            histograms.len() - 1
-        });
-        histograms[at].buckets.push((upper, series.values));
-    }
-    for histogram in &mut histograms {
-        histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-    }
-    histograms
-}
-
-/// Reads a bound as Go does: `+Inf`, `0.5`, `1e3`.
-fn parse_bound(text: &str) -> Option<f64> {
-    text.parse::<f64>().ok().filter(|bound| !bound.is_nan())
-}
-
-/// Adds buckets with the same bound, and levels counts that fall. Says whether any fell by more
-/// than rounding.
-fn make_monotonic(buckets: &mut Vec<Bucket>) -> bool {
-    buckets.dedup_by(|next, kept| {
-        let same = next.upper == kept.upper;
-        if same {
-            kept.count += next.count;
-        }
-        same
-    });
-    let mut was_levelled = false;
-    let mut before = buckets[0].count;
-    for bucket in buckets.iter_mut().skip(1) {
-        if bucket.count == before {
-            continue;
-        }
-        let is_rounding = (bucket.count - before).abs()
-            < ROUNDING * (bucket.count.abs() + before.abs()).min(f64::MAX);
-        if is_rounding || bucket.count < before {
-            was_levelled |= !is_rounding;
-            bucket.count = before;
-        } else {
-            before = bucket.count;
-        }
-    }
-    was_levelled
-}
-
-/// The quantile, and whether the counts had to be levelled.
-fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
-    if q.is_nan() {
-        return (f64::NAN, false);
-    }
-    if q < 0.0 {
-        return (f64::NEG_INFINITY, false);
-    }
-    if q > 1.0 {
-        return (f64::INFINITY, false);
-    }
-    if buckets
-        .last()
-        .is_none_or(|last| last.upper != f64::INFINITY)
-    {
-        return (f64::NAN, false);
-    }
-    let was_levelled = make_monotonic(buckets);
-    let [.., before_last, last] = buckets.as_slice() else {
-        return (f64::NAN, was_levelled);
-    };
-    let total = last.count;
-    if total == 0.0 || total.is_nan() {
-        return (f64::NAN, was_levelled);
-    }
-    let mut rank = q * total;
-    let finite = &buckets[..buckets.len() - 1];
-    let at = finite.partition_point(|bucket| bucket.count < rank);
-    let Some(bucket) = finite.get(at) else {
-        return (before_last.upper, was_levelled);
-    };
-    if at == 0 && bucket.upper <= 0.0 {
-        return (bucket.upper, was_levelled);
-    }
-    let (mut lower, mut count) = (0.0, bucket.count);
-    if let Some(before) = at.checked_sub(1).and_then(|i| finite.get(i)) {
-        lower = before.upper;
-        count -= before.count;
-        rank -= before.count;
-    }
-    (
-        lower + (bucket.upper - lower) * (rank / count),
-        was_levelled,
-    )
-}
-
-/// The share of observations between two values, interpolated within buckets.
-fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
-    if buckets
-        .last()
-        .is_none_or(|last| last.upper != f64::INFINITY)
-    {
-        return f64::NAN;
-    }
-    make_monotonic(buckets);
-    let total = buckets[buckets.len() - 1].count;
-    if total == 0.0 || total.is_nan() || lower.is_nan() || upper.is_nan() {
-        return f64::NAN;
-    }
-    if lower >= upper {
-        return 0.0;
-    }
-    (rank_of(upper, buckets) - rank_of(lower, buckets)) / total
-}
-
-/// How many observations lie below a value, interpolated.
-fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
-    let (mut lower, mut below) = (f64::NEG_INFINITY, 0.0);
-    for (i, bucket) in buckets.iter().enumerate() {
-        // The first bucket begins at zero, unless it ends there.
-        if i == 0 && bucket.upper > 0.0 {
-            lower = 0.0;
-        }
-        if value <= lower {
-            return below;
-        }
-        if value <= bucket.upper {
-            if value == bucket.upper {
-                return bucket.count;
+            column.set(step, Slot::Absent);
+            for (_, values) in &mut classic.buckets {
+                values[step] = ABSENT;
             }
-            // Within a bucket without an end nothing can be said: all counts as above.
-            if lower.is_infinite() || bucket.upper.is_infinite() {
-                return below;
-            }
-            let share = (value - lower) / (bucket.upper - lower);
-            return below + (bucket.count - below) * share;
         }
-        (lower, below) = (bucket.upper, bucket.count);
     }
-    below
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Each name here is a number that every native histogram has; numbers are left out.
+macro_rules! of_every_histogram {
+    ($($name:ident: $formula:expr;)*) => {
+        $(
+            pub(super) fn $name(
+                _: &Query<'_>,
+                _: &Args<'_>,
+                _: &Grid,
+            ) -> Result<Map, QueryError> {
+                let formula: fn(&Histogram) -> f64 = $formula;
+                let map = Map::new(true, |_, _| ABSENT);
+                Ok(map.with_histograms(move |_, histogram| Slot::Number(formula(histogram))))
+            }
+        )*
+    };
+}
 
-    fn buckets(pairs: &[(f64, f64)]) -> Vec<Bucket> {
-        pairs
-            .iter()
-            .map(|&(upper, count)| Bucket { upper, count })
-            .collect()
-    }
-
-    #[test]
-    fn quantiles_are_interpolated() {
-        let check = |q: f64, pairs: &[(f64, f64)], expected: f64| {
-            let (value, _) = quantile(q, &mut buckets(pairs));
-            assert!(
-                value == expected || (value.is_nan() && expected.is_nan()),
-                "{q} of {pairs:?}: {value}"
-            );
-        };
-        let pairs = [(1.0, 10.0), (2.0, 20.0), (f64::INFINITY, 20.0)];
-        check(0.5, &pairs, 1.0);
-        check(0.75, &pairs, 1.5);
-        check(0.25, &pairs, 0.5);
-        check(1.0, &pairs, 2.0);
-        check(-0.1, &pairs, f64::NEG_INFINITY);
-        check(0.9, &[(1.0, 1.0), (f64::INFINITY, 10.0)], 1.0);
-        check(0.5, &[(1.0, 10.0), (2.0, 20.0)], f64::NAN);
-        check(0.5, &[(f64::INFINITY, 20.0)], f64::NAN);
-        check(0.5, &[(1.0, 0.0), (f64::INFINITY, 0.0)], f64::NAN);
-    }
-
-    #[test]
-    fn falling_counts_are_levelled_and_told() {
-        let pairs = [(1.0, 10.0), (2.0, 9.0), (3.0, 20.0), (f64::INFINITY, 20.0)];
-        let (value, was_levelled) = quantile(0.75, &mut buckets(&pairs));
-        assert_eq!(value, 2.5);
-        assert!(was_levelled);
-        let pairs = [(1.0, 10.0), (2.0, 10.0 - 1e-14), (f64::INFINITY, 10.0)];
-        assert!(
-            !quantile(0.5, &mut buckets(&pairs)).1,
-            "rounding is not told"
-        );
-    }
-
-    #[test]
-    fn shares_of_observations() {
-        let pairs = [(1.0, 10.0), (2.0, 20.0), (f64::INFINITY, 40.0)];
-        let check = |lower: f64, upper: f64, expected: f64| {
-            assert_eq!(fraction(lower, upper, &mut buckets(&pairs)), expected);
-        };
-        check(0.0, 1.0, 0.25);
-        check(0.5, 1.5, 0.25);
-        check(f64::NEG_INFINITY, f64::INFINITY, 1.0);
-        check(2.0, f64::INFINITY, 0.5);
-        check(2.0, 1.0, 0.0);
-    }
+of_every_histogram! {
+    avg: |h| h.sum / h.count;
+    count: |h| h.count;
+    sum: |h| h.sum;
+    stddev: |h| native::variance(h).sqrt();
+    stdvar: native::variance;
 }

@@ -1,5 +1,6 @@
 //! Functions that rewrite labels.
 
+use model::METRIC_NAME;
 use regex::Regex;
 
 use super::Args;
@@ -16,14 +17,14 @@ pub(super) fn label_replace(
     args: &Args<'_>,
     grid: &Grid,
 ) -> Result<Vector, QueryError> {
-    let to = label_name(args, 1)?;
+    let to = label_name(args, 1, "destination", "label_replace")?;
     let replacement = args.text(2)?;
     let from = args.text(3)?;
     let pattern = args.text(4)?;
     let regex = Regex::new(&format!("^(?s:{pattern})$")).map_err(|_| {
         let place = args.expr_of(4).ok().and_then(|arg| arg.place);
         execution(
-            format!("{pattern:?} is no regular expression that label_replace could use"),
+            format!("invalid regular expression in label_replace(): {pattern}"),
             place,
         )
     })?;
@@ -41,10 +42,10 @@ pub(super) fn label_join(
     args: &Args<'_>,
     grid: &Grid,
 ) -> Result<Vector, QueryError> {
-    let to = label_name(args, 1)?;
+    let to = label_name(args, 1, "destination", "label_join")?;
     let separator = args.text(2)?;
     let from: Vec<&str> = (3..args.args.len())
-        .map(|i| args.text(i))
+        .map(|i| label_name(args, i, "source", "label_join"))
         .collect::<Result<_, _>>()?;
     rewrite(query, args, grid, to, |labels| {
         let values: Vec<&str> = from
@@ -69,19 +70,27 @@ fn rewrite(
             let mut builder = series.labels.to_builder();
             builder.set(to, value);
             series.labels = builder.build();
+            if to == METRIC_NAME {
+                series.drops_name = false;
+            }
         }
     }
     vector.merge_same_labels()?;
     Ok(vector)
 }
 
-fn label_name<'e>(args: &Args<'e>, index: usize) -> Result<&'e str, QueryError> {
+fn label_name<'e>(
+    args: &Args<'e>,
+    index: usize,
+    which: &str,
+    function: &str,
+) -> Result<&'e str, QueryError> {
     let name = args.text(index)?;
     if is_label_name(name) {
         return Ok(name);
     }
     Err(execution(
-        format!("invalid destination label name: {name:?}"),
+        format!("invalid {which} label name in {function}(): {name}"),
         args.expr_of(index)?.place,
     ))
 }

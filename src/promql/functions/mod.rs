@@ -10,14 +10,17 @@
 
 mod absent;
 mod clamp;
+mod classic;
 mod convert;
 mod histogram;
+mod info;
 mod labels;
 mod math;
 mod over_time;
 pub(crate) mod range;
 mod rate;
 mod regression;
+mod slide;
 mod sort;
 mod time;
 
@@ -31,8 +34,8 @@ use crate::syntax::{Expr, ValueKind};
 use crate::value::QueryError;
 
 pub(crate) use math::{max, min};
-pub(crate) use over_time::{go_number, note_quantile, quantile};
-use range::RangeFunction;
+pub(crate) use over_time::{note_quantile, quantile};
+use range::{Extended, RangeFunction};
 
 /// A function.
 pub(crate) struct Function {
@@ -106,6 +109,20 @@ pub(crate) fn find(name: &str) -> Option<&'static Function> {
 /// The time of each step as a vector.
 pub(crate) fn vector_of_times(query: &Query<'_>, grid: &Grid) -> Result<Vector, QueryError> {
     convert::of_scalar(query, &time::times(grid), grid)
+}
+
+/// The functions over ranges that take an extended one, by name.
+pub(crate) fn ranges_that(fit: impl Fn(Extended) -> bool) -> Vec<&'static str> {
+    let mut names: Vec<&str> = FUNCTIONS
+        .iter()
+        .filter(|function| match &function.behaviour {
+            Behaviour::Range(range) => fit(range.extended),
+            _ => false,
+        })
+        .map(|function| function.name)
+        .collect();
+    names.sort_unstable();
+    names
 }
 
 /// The names of all functions.
@@ -243,11 +260,14 @@ static FUNCTIONS: &[Function] = &[
     // Histograms.
     vector("histogram_quantile", histogram::histogram_quantile),
     vector("histogram_fraction", histogram::histogram_fraction),
-    vector("histogram_avg", histogram::of_native_histograms),
-    vector("histogram_count", histogram::of_native_histograms),
-    vector("histogram_sum", histogram::of_native_histograms),
-    vector("histogram_stddev", histogram::of_native_histograms),
-    vector("histogram_stdvar", histogram::of_native_histograms),
+    vector("histogram_quantiles", histogram::histogram_quantiles),
+    map("histogram_avg", histogram::avg),
+    map("histogram_count", histogram::count),
+    map("histogram_sum", histogram::sum),
+    map("histogram_stddev", histogram::stddev),
+    map("histogram_stdvar", histogram::stdvar),
+    // Labels of other metrics.
+    vector("info", info::info),
 ];
 
 #[cfg(test)]

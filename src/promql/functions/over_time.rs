@@ -1,37 +1,133 @@
 //! Aggregations over the samples of a range: `avg_over_time` and its relatives.
 
-use super::range::{RangeFunction, Window};
+use model::{Histogram, ResetHint};
+
+use super::range::{MixedWindow, RangeFunction, Sample, Window};
+use super::slide;
+use crate::column::Slot;
+use crate::go::shortest;
 use crate::kahan::{Kahan, Mean};
+use crate::native::{self, Incompatible, Met};
 
-pub(super) const SUM: RangeFunction = RangeFunction::new(|w| {
+pub(super) const SUM: RangeFunction = RangeFunction {
+    slide: Some(slide::sum),
+    mixed: Some(|w| {
+        added(w, |first, rest, met| {
+            let mut total = native::Total::of(first);
+            for histogram in rest {
+                met.bounds_reconciled |= total.add(histogram, 1.0)?.bounds_reconciled;
+            }
+            Ok(total.finish())
+        })
+    }),
+    ..RangeFunction::new(|w| sum(w.values))
+};
+
+pub(super) const AVG: RangeFunction = RangeFunction {
+    slide: Some(slide::average),
+    mixed: Some(|w| {
+        added(w, |first, rest, met| {
+            let mut mean = native::Mean::of(first);
+            for histogram in rest {
+                met.bounds_reconciled |= mean.add(histogram)?.bounds_reconciled;
+            }
+            Ok(mean.finish())
+        })
+    }),
+    ..RangeFunction::new(|w| average(w.values))
+};
+
+/// The sum without what rounding takes away.
+pub(super) fn sum(values: &[f64]) -> f64 {
     let mut sum = Kahan::default();
-    w.values.iter().for_each(|v| sum.add(*v));
+    values.iter().for_each(|v| sum.add(*v));
     sum.total()
-});
+}
 
-pub(super) const AVG: RangeFunction = RangeFunction::new(|w| {
+/// The mean without what rounding takes away.
+pub(super) fn average(values: &[f64]) -> f64 {
     let mut mean = Mean::default();
-    w.values.iter().for_each(|v| mean.add(*v));
+    values.iter().for_each(|v| mean.add(*v));
     mean.mean()
-});
+}
 
-pub(super) const MIN: RangeFunction = RangeFunction::new(|w| w.values[index_of_min(w)]);
+/// Adds the histograms of a window up, where there are no numbers among them.
+fn added(
+    w: &MixedWindow<'_>,
+    add: impl Fn(
+        &Histogram,
+        &mut dyn Iterator<Item = &Histogram>,
+        &mut Met,
+    ) -> Result<Histogram, Incompatible>,
+) -> Slot {
+    if !w.values.is_empty() {
+        w.notes.mixed_range(w.name, w.place);
+        return Slot::Absent;
+    }
+    let [first, rest @ ..] = w.histograms else {
+        return Slot::Absent;
+    };
+    let says = |hint: ResetHint| w.histograms.iter().any(|h| h.reset == hint);
+    let mut met = Met {
+        reset_collision: says(ResetHint::Reset) && says(ResetHint::NotReset),
+        bounds_reconciled: false,
+    };
+    let sum = add(first, &mut rest.iter().map(|h| &**h), &mut met);
+    match sum {
+        Ok(sum) => {
+            w.notes.met(met, "aggregation", w.place);
+            Slot::of(sum)
+        }
+        Err(Incompatible) => {
+            w.notes.mixed_schemas(w.name, w.place);
+            Slot::Absent
+        }
+    }
+}
 
-pub(super) const MAX: RangeFunction = RangeFunction::new(|w| w.values[index_of_max(w)]);
+pub(super) const MIN: RangeFunction = RangeFunction {
+    slide: Some(slide::min),
+    ..RangeFunction::new(|w| extreme(w.values, |value, best| value < best))
+};
 
-pub(super) const COUNT: RangeFunction = RangeFunction::new(|w| w.len() as f64);
+pub(super) const MAX: RangeFunction = RangeFunction {
+    slide: Some(slide::max),
+    ..RangeFunction::new(|w| extreme(w.values, |value, best| value > best))
+};
+
+pub(super) const COUNT: RangeFunction = RangeFunction {
+    mixed: Some(|w| Slot::Number((w.values.len() + w.histograms.len()) as f64)),
+    ..RangeFunction::new(|w| w.len() as f64)
+};
 
 pub(super) const LAST: RangeFunction = RangeFunction {
     keeps_name: true,
+    mixed: Some(|w| w.in_order().last().map_or(Slot::Absent, slot)),
     ..RangeFunction::new(|w| w.values[w.len() - 1])
 };
 
 pub(super) const FIRST: RangeFunction = RangeFunction {
     keeps_name: true,
+    mixed: Some(|w| w.in_order().next().map_or(Slot::Absent, slot)),
     ..RangeFunction::new(|w| w.values[0])
 };
 
-pub(super) const PRESENT: RangeFunction = RangeFunction::new(|_| 1.0);
+fn slot(sample: Sample<'_>) -> Slot {
+    match sample {
+        Sample::Number(_, value) => Slot::Number(value),
+        Sample::Histogram(_, histogram) => Slot::Histogram(histogram.clone()),
+    }
+}
+
+fn time(sample: Sample<'_>) -> Slot {
+    let (Sample::Number(time_ms, _) | Sample::Histogram(time_ms, _)) = sample;
+    Slot::Number(time_ms as f64 / 1000.0)
+}
+
+pub(super) const PRESENT: RangeFunction = RangeFunction {
+    mixed: Some(|_| Slot::Number(1.0)),
+    ..RangeFunction::new(|_| 1.0)
+};
 
 pub(super) const STDVAR: RangeFunction = RangeFunction::new(variance);
 
@@ -39,15 +135,13 @@ pub(super) const STDDEV: RangeFunction = RangeFunction::new(|w| variance(w).sqrt
 
 /// The median of the distances from the median.
 pub(super) const MAD: RangeFunction = RangeFunction::new(|w| {
-    if w.values.iter().any(|v| v.is_nan()) {
-        return f64::NAN;
-    }
     let median = quantile(0.5, &mut w.values.to_vec());
     let mut distances: Vec<f64> = w.values.iter().map(|v| (v - median).abs()).collect();
     quantile(0.5, &mut distances)
 });
 
 pub(super) const QUANTILE: RangeFunction = RangeFunction {
+    slide: Some(slide::quantile),
     check: Some(|query, q, _, place| {
         note_quantile(query, q, place);
         Ok(())
@@ -61,9 +155,26 @@ pub(super) const TS_OF_MIN: RangeFunction =
 pub(super) const TS_OF_MAX: RangeFunction =
     RangeFunction::new(|w| w.times_ms[index_of_max(w)] as f64 / 1000.0);
 
-pub(super) const TS_OF_FIRST: RangeFunction = RangeFunction::new(|w| w.first_ms() as f64 / 1000.0);
+pub(super) const TS_OF_FIRST: RangeFunction = RangeFunction {
+    mixed: Some(|w| w.in_order().next().map_or(Slot::Absent, time)),
+    ..RangeFunction::new(|w| w.first_ms() as f64 / 1000.0)
+};
 
-pub(super) const TS_OF_LAST: RangeFunction = RangeFunction::new(|w| w.last_ms() as f64 / 1000.0);
+pub(super) const TS_OF_LAST: RangeFunction = RangeFunction {
+    mixed: Some(|w| w.in_order().last().map_or(Slot::Absent, time)),
+    ..RangeFunction::new(|w| w.last_ms() as f64 / 1000.0)
+};
+
+/// The first of the values that no other beats; NaN only where there is nothing else.
+pub(super) fn extreme(values: &[f64], beats: impl Fn(f64, f64) -> bool) -> f64 {
+    let mut best = values[0];
+    for value in values {
+        if beats(*value, best) || best.is_nan() {
+            best = *value;
+        }
+    }
+    best
+}
 
 /// The last sample with the smallest value; NaN only where there is nothing else.
 fn index_of_min(w: &Window<'_>) -> usize {
@@ -108,10 +219,20 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_unstable_by(|a, b| match (a.is_nan(), b.is_nan()) {
+    values.sort_unstable_by(by_size);
+    quantile_of_sorted(q, values)
+}
+
+/// NaN counts as smallest.
+pub(super) fn by_size(a: &f64, b: &f64) -> std::cmp::Ordering {
+    match (a.is_nan(), b.is_nan()) {
         (false, false) => a.total_cmp(b),
         (a, b) => b.cmp(&a),
-    });
+    }
+}
+
+/// The quantile of values in order, of which there is at least one; `q` is 0 to 1.
+pub(super) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
     let last = values.len() - 1;
     let rank = q * last as f64;
     let lower = rank.floor() as usize;
@@ -123,21 +244,10 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
 /// Notes a share that is none.
 pub(crate) fn note_quantile(query: &crate::query::Query<'_>, q: f64, place: Option<usize>) {
     if !(0.0..=1.0).contains(&q) {
-        let q = go_number(q);
+        let q = shortest(q);
         query.notes.warn(
             &format!("quantile value should be between 0 and 1, got {q}"),
             place,
         );
-    }
-}
-
-/// A number as Prometheus' messages write it.
-pub(crate) fn go_number(value: f64) -> String {
-    if value == f64::INFINITY {
-        "+Inf".to_owned()
-    } else if value == f64::NEG_INFINITY {
-        "-Inf".to_owned()
-    } else {
-        value.to_string()
     }
 }

@@ -1,5 +1,11 @@
 //! What a function over a range gets to see.
 
+use std::sync::Arc;
+
+use model::Histogram;
+
+use crate::column::{Scalar, Slot};
+use crate::notes::Notes;
 use crate::query::Query;
 use crate::value::QueryError;
 
@@ -10,10 +16,16 @@ pub(crate) type Check = fn(&Query<'_>, f64, usize, Option<usize>) -> Result<(), 
 pub(crate) struct RangeFunction {
     /// The value of a window that has at least one sample, or [`crate::column::ABSENT`].
     pub(crate) compute: fn(&Window<'_>) -> f64,
+    /// The values of all windows in one pass, where that is cheaper; to the bit the same.
+    pub(crate) slide: Option<fn(&Slide<'_>, &mut [f64])>,
+    /// Which values [`Window::marks`] points at, by the value before and the value.
+    pub(crate) marks: Option<fn(f64, f64) -> bool>,
+    /// The value of a window with native histograms; without it they are left out.
+    pub(crate) mixed: Option<fn(&MixedWindow<'_>) -> Slot>,
+    /// Whether and how it looks beyond its range.
+    pub(crate) extended: Extended,
     /// Whether the result is still the same metric.
     pub(crate) keeps_name: bool,
-    /// Whether it looks at [`Window::resets`].
-    pub(crate) needs_resets: bool,
     /// Whether it looks at [`Window::eval_ms`], so that even a window fixed by `@` gives another
     /// value at each step.
     pub(crate) needs_eval_time: bool,
@@ -23,13 +35,27 @@ pub(crate) struct RangeFunction {
     pub(crate) check: Option<Check>,
 }
 
+/// What a function makes of `anchored` and `smoothed`.
+#[derive(Clone, Copy)]
+pub(crate) enum Extended {
+    /// It takes neither.
+    No,
+    /// `anchored`: the sample before the range counts like those within.
+    Anchored,
+    /// Both: the difference between the ends, of a counter or not, per second or not.
+    Difference { is_counter: bool, is_rate: bool },
+}
+
 impl RangeFunction {
     /// A function that needs nothing but the samples and drops the metric's name.
     pub(crate) const fn new(compute: fn(&Window<'_>) -> f64) -> Self {
         Self {
             compute,
+            slide: None,
+            marks: None,
+            mixed: None,
+            extended: Extended::No,
             keeps_name: false,
-            needs_resets: false,
             needs_eval_time: false,
             wants_counter: false,
             check: None,
@@ -41,9 +67,9 @@ impl RangeFunction {
 pub(crate) struct Window<'a> {
     pub(crate) times_ms: &'a [i64],
     pub(crate) values: &'a [f64],
-    /// Where the value is lower than the one before: indices into the whole series, of which
-    /// this window begins at `low`.
-    pub(crate) resets: &'a [usize],
+    /// The values that are marked, but for the first of the window: indices into the whole
+    /// series, of which this window begins at `low`.
+    pub(crate) marks: &'a [usize],
     pub(crate) low: usize,
     /// Exclusive start of the window.
     pub(crate) start_ms: i64,
@@ -86,8 +112,61 @@ impl Window<'_> {
         self.params.get(index).copied().unwrap_or(f64::NAN)
     }
 
-    /// What the counter had reached before each of its resets.
-    pub(crate) fn reset_values(&self) -> impl Iterator<Item = f64> + '_ {
-        self.resets.iter().map(|i| self.values[i - self.low - 1])
+    /// The values before each of the marked ones.
+    pub(crate) fn before_marks(&self) -> impl Iterator<Item = f64> + '_ {
+        self.marks.iter().map(|i| self.values[i - self.low - 1])
     }
+}
+
+/// The windows of one series over all steps: both ends of every window only move forward.
+pub(crate) struct Slide<'a> {
+    pub(crate) values: &'a [f64],
+    /// The samples of each step's window; empty where there is none.
+    pub(crate) windows: &'a [(usize, usize)],
+    /// The numbers among the arguments.
+    pub(crate) params: &'a [Scalar],
+}
+
+/// One window of a series that has at least one native histogram in it.
+pub(crate) struct MixedWindow<'a> {
+    pub(crate) times_ms: &'a [i64],
+    pub(crate) values: &'a [f64],
+    pub(crate) histogram_times_ms: &'a [i64],
+    pub(crate) histograms: &'a [Arc<Histogram>],
+    /// Exclusive start of the window.
+    pub(crate) start_ms: i64,
+    /// Inclusive end of the window.
+    pub(crate) end_ms: i64,
+    /// The metric, for what is noted.
+    pub(crate) name: &'a str,
+    pub(crate) notes: &'a Notes,
+    /// Where the range vector stands.
+    pub(crate) place: Option<usize>,
+}
+
+impl<'a> MixedWindow<'a> {
+    /// All samples in order of time: `None` stands for the next number.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = Sample<'a>> + use<'a> {
+        let mut numbers = self.times_ms.iter().zip(self.values).peekable();
+        let mut histograms = self
+            .histogram_times_ms
+            .iter()
+            .zip(self.histograms)
+            .peekable();
+        std::iter::from_fn(move || {
+            let first = histograms.peek().map(|(time, _)| **time);
+            let number = numbers.next_if(|(time, _)| first.is_none_or(|first| **time < first));
+            match number {
+                Some((time, value)) => Some(Sample::Number(*time, *value)),
+                None => histograms.next().map(|(t, h)| Sample::Histogram(*t, h)),
+            }
+        })
+    }
+}
+
+/// A sample of a mixed window, with its time.
+#[derive(Clone, Copy)]
+pub(crate) enum Sample<'a> {
+    Number(i64, f64),
+    Histogram(i64, &'a Arc<Histogram>),
 }

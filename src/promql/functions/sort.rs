@@ -10,7 +10,9 @@ use crate::value::QueryError;
 
 /// Smallest first, NaN last.
 pub(super) fn sort(query: &Query<'_>, args: &Args<'_>, grid: &Grid) -> Result<Vector, QueryError> {
-    sorted(query, args, grid, |a, b| by_value(a, b, f64::total_cmp))
+    sorted(query, args, grid, true, |a, b| {
+        by_value(a, b, f64::total_cmp)
+    })
 }
 
 /// Largest first, NaN last.
@@ -19,7 +21,7 @@ pub(super) fn sort_desc(
     args: &Args<'_>,
     grid: &Grid,
 ) -> Result<Vector, QueryError> {
-    sorted(query, args, grid, |a, b| {
+    sorted(query, args, grid, true, |a, b| {
         by_value(a, b, |a, b| b.total_cmp(a))
     })
 }
@@ -31,7 +33,7 @@ pub(super) fn sort_by_label(
     grid: &Grid,
 ) -> Result<Vector, QueryError> {
     let names = label_names(args)?;
-    sorted(query, args, grid, |a, b| by_labels(a, b, &names))
+    sorted(query, args, grid, false, |a, b| by_labels(a, b, &names))
 }
 
 /// The reverse of [`sort_by_label`].
@@ -41,13 +43,14 @@ pub(super) fn sort_by_label_desc(
     grid: &Grid,
 ) -> Result<Vector, QueryError> {
     let names = label_names(args)?;
-    sorted(query, args, grid, |a, b| by_labels(b, a, &names))
+    sorted(query, args, grid, false, |a, b| by_labels(b, a, &names))
 }
 
 fn sorted(
     query: &Query<'_>,
     args: &Args<'_>,
     grid: &Grid,
+    numbers_only: bool,
     compare: impl Fn(&Series, &Series) -> Ordering,
 ) -> Result<Vector, QueryError> {
     if query.is_range {
@@ -57,6 +60,13 @@ fn sorted(
         );
     }
     let mut vector = query.vector(args.expr_of(0)?, grid)?;
+    if numbers_only {
+        // Histograms are neither larger nor smaller than others.
+        for series in &mut vector.series {
+            series.column.take_histograms();
+        }
+        vector.drop_empty();
+    }
     if grid.count == 1 {
         vector.series.sort_by(compare);
         vector.ordered = true;
@@ -65,7 +75,7 @@ fn sorted(
 }
 
 fn by_value(a: &Series, b: &Series, compare: impl Fn(&f64, &f64) -> Ordering) -> Ordering {
-    let value = |series: &Series| series.values.first().copied().unwrap_or(f64::NAN);
+    let value = |series: &Series| series.column.values.first().copied().unwrap_or(f64::NAN);
     let (a, b) = (value(a), value(b));
     match (a.is_nan(), b.is_nan()) {
         (false, false) => compare(&a, &b),

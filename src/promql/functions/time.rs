@@ -3,7 +3,7 @@
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use super::Args;
-use crate::column::{Map, Scalar};
+use crate::column::{Map, Scalar, Slot};
 use crate::grid::Grid;
 use crate::query::Query;
 use crate::value::QueryError;
@@ -44,9 +44,9 @@ pub(super) fn range(query: &Query<'_>, _: &Args<'_>, _: &Grid) -> Result<Scalar,
 /// leaf sees to; of anything else it is the step.
 pub(super) fn timestamp(_: &Query<'_>, _: &Args<'_>, grid: &Grid) -> Result<Map, QueryError> {
     let grid = *grid;
-    Ok(Map::new(true, move |step, _| {
-        grid.time_ms(step) as f64 / 1000.0
-    }))
+    let seconds = move |step| grid.time_ms(step) as f64 / 1000.0;
+    let map = Map::new(true, move |step, _| seconds(step));
+    Ok(map.with_histograms(move |step, _| Slot::Number(seconds(step))))
 }
 
 /// Each name here is a function of a vector of seconds since 1970-01-01 UTC.
