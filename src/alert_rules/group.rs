@@ -424,6 +424,7 @@ fn points(value: Value) -> Result<Vec<Point>, String> {
             labels: Labels::empty(),
             timestamp_ms,
             value,
+            histogram: None,
         }]),
         Value::String { .. } | Value::Matrix(_) => {
             Err("rule result is not a vector or scalar".to_owned())

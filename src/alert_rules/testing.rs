@@ -104,6 +104,7 @@ impl RuleQuery for Memory {
                     labels: Labels::from_pairs([("i", i.to_string())]),
                     timestamp_ms: time_ms,
                     value: 1.0,
+                    histogram: None,
                 })
                 .collect(),
             _ => self
@@ -114,6 +115,7 @@ impl RuleQuery for Memory {
                     labels,
                     timestamp_ms: time_ms,
                     value: sample.value,
+                    histogram: None,
                 })
                 .collect(),
         };

@@ -126,7 +126,7 @@ impl Engine {
                     Value::Matrix(series.collect())
                 }
             };
-            Ok(answer(query, value))
+            Ok(answer(&query, value))
         })
     }
 
@@ -191,7 +191,7 @@ impl Engine {
                 }
             };
             series.sort_by(|a, b| a.labels.cmp(&b.labels));
-            Ok(answer(query, Value::Matrix(series)))
+            Ok(answer(&query, Value::Matrix(series)))
         })
     }
 
@@ -232,7 +232,7 @@ impl Engine {
     }
 }
 
-fn answer(query: Query<'_>, value: Value) -> Answer {
+fn answer(query: &Query<'_>, value: Value) -> Answer {
     let samples_read = query.samples_read();
     let series_read = query.meter.series_read.load(Ordering::Relaxed);
     let (warnings, infos) = query.notes.take();

@@ -56,13 +56,13 @@ impl Query<'_> {
         }
         match &expr.node {
             Node::Aggregate(aggregate) => aggregations::evaluate(self, aggregate, grid),
-            Node::Negate(inner) => mapped(self.vector(inner, grid)?, &negation()),
+            Node::Negate(inner) => Ok(mapped(self.vector(inner, grid)?, &negation())),
             Node::Binary(node) if (node.lhs.kind(), node.rhs.kind()) == BOTH_VECTORS => {
                 binary::evaluate(self, node, expr.place, grid)
             }
             Node::Binary(node) => {
                 let (map, side) = self.scalar_operation(node, expr.place, grid)?;
-                mapped(self.vector(side, grid)?, &map)
+                Ok(mapped(self.vector(side, grid)?, &map))
             }
             Node::Call(function, args) => {
                 let args = Args { args, expr };
@@ -75,7 +75,7 @@ impl Query<'_> {
                             // Functions of the calendar are asked about the step itself.
                             None => functions::vector_of_times(self, grid)?,
                         };
-                        mapped(vector, &map)
+                        Ok(mapped(vector, &map))
                     }
                     Behaviour::Range(range) => self.over_subquery(range, &args, grid),
                     Behaviour::Scalar(_) => Err(unexpected(expr, ValueKind::Vector)),
@@ -434,13 +434,13 @@ fn is_leaf(expr: &Expr) -> bool {
 }
 
 /// A vector with every value changed.
-fn mapped(mut vector: Vector, map: &Map) -> Result<Vector, QueryError> {
+fn mapped(mut vector: Vector, map: &Map) -> Vector {
     vector.series.par_iter_mut().for_each(|series| {
         map.apply(&mut series.column);
         series.drops_name |= map.drops_name;
     });
     vector.drop_empty();
-    Ok(vector)
+    vector
 }
 
 fn negation() -> Map {

@@ -1,9 +1,11 @@
 //! A [`SeriesReader`] in memory: the RAM twin of the metric store, for tests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::{
-    Labels, Matcher, MetricMetadata, Samples, Selection, SeriesCursor, SeriesReader, StoreError,
+    Histogram, Labels, Matcher, MetricMetadata, Samples, Selection, SeriesCursor, SeriesReader,
+    StoreError, histogram_nan,
 };
 
 /// Series in memory. Fill it with [`MemoryReader::push`], then read it as any store.
@@ -21,16 +23,51 @@ impl MemoryReader {
 
     /// Adds a sample. Samples may come in any order; of two at the same time the last one counts.
     pub fn push(&mut self, labels: &Labels, timestamp_ms: i64, value: f64) {
+        self.put(labels, timestamp_ms, value, None);
+    }
+
+    /// Adds a native histogram, otherwise as [`MemoryReader::push`].
+    pub fn push_histogram(
+        &mut self,
+        labels: &Labels,
+        timestamp_ms: i64,
+        histogram: Arc<Histogram>,
+    ) {
+        self.put(labels, timestamp_ms, histogram_nan(), Some(histogram));
+    }
+
+    fn put(
+        &mut self,
+        labels: &Labels,
+        timestamp_ms: i64,
+        value: f64,
+        histogram: Option<Arc<Histogram>>,
+    ) {
         let samples = match self.series.get_mut(labels) {
             Some(samples) => samples,
             None => self.series.entry(labels.clone()).or_default(),
         };
-        match samples.timestamps_ms.binary_search(&timestamp_ms) {
-            Ok(i) => samples.values[i] = value,
-            Err(i) => {
-                samples.timestamps_ms.insert(i, timestamp_ms);
-                samples.values.insert(i, value);
+        let at = match samples.timestamps_ms.binary_search(&timestamp_ms) {
+            Ok(at) => {
+                samples.values[at] = value;
+                samples.histograms.retain(|(known, _)| *known != at);
+                at
             }
+            Err(at) => {
+                samples.timestamps_ms.insert(at, timestamp_ms);
+                samples.values.insert(at, value);
+                let later = samples
+                    .histograms
+                    .iter_mut()
+                    .filter(|(known, _)| *known >= at);
+                later.for_each(|(known, _)| *known += 1);
+                at
+            }
+        };
+        if let Some(histogram) = histogram {
+            let histograms = &mut samples.histograms;
+            let place = histograms.partition_point(|(known, _)| *known < at);
+            histograms.insert(place, (at, histogram));
         }
     }
 

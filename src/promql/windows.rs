@@ -242,8 +242,10 @@ impl<'q> ColumnBuilder<'q> {
         self.find_windows(call, &histogram_times);
         let name = labels.metric_name().unwrap_or_default();
         let is_fixed = self.is_fixed(call);
-        for step in 0..self.refs.count {
-            let ((low, high), (first, last)) = (of_numbers[step], self.windows[step]);
+        let of_histograms = self.windows.iter().copied();
+        for (step, ((low, high), (first, last))) in
+            of_numbers.into_iter().zip(of_histograms).enumerate()
+        {
             if first == last {
                 continue;
             }

@@ -106,20 +106,16 @@ pub(super) struct Noting<'a> {
 
 impl Noting<'_> {
     fn added(self, result: Result<Met, Incompatible>, metric: &str) -> bool {
-        match result {
-            Ok(met) => {
-                let met = Met {
-                    reset_collision: false,
-                    ..met
-                };
-                self.notes.met(met, "aggregation", self.place);
-                true
-            }
-            Err(Incompatible) => {
-                self.notes.mixed_schemas(metric, self.place);
-                false
-            }
-        }
+        let Ok(met) = result else {
+            self.notes.mixed_schemas(metric, self.place);
+            return false;
+        };
+        let met = Met {
+            reset_collision: false,
+            ..met
+        };
+        self.notes.met(met, "aggregation", self.place);
+        true
     }
 }
 

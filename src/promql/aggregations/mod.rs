@@ -65,12 +65,6 @@ impl AggregateOp {
         found.map(|(_, op)| *op)
     }
 
-    /// As it is written.
-    pub(crate) fn name(self) -> &'static str {
-        let found = NAMES.iter().find(|(_, op)| *op == self);
-        found.map_or("", |(name, _)| *name)
-    }
-
     /// The names of all aggregations.
     #[cfg(test)]
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {

@@ -6,7 +6,7 @@ use model::{Histogram, ResetHint};
 
 use super::BinaryOp;
 use crate::column::Slot;
-use crate::native::{self, Incompatible, Total};
+use crate::native::{self, Total};
 use crate::notes::Notes;
 
 /// One side of an operator at one step.
@@ -85,22 +85,18 @@ pub(super) fn calculate(
 
 fn added(op: BinaryOp, a: &Histogram, b: &Histogram, sign: f64, noting: &Noting) -> Option<Slot> {
     let mut total = Total::of(a);
-    match total.add(b, sign) {
-        Ok(met) => {
-            let operation = if op == BinaryOp::Add {
-                "addition"
-            } else {
-                "subtraction"
-            };
-            noting.notes.met(met, operation, noting.place);
-        }
-        Err(Incompatible) => {
-            let message = "incompatible bucket layout encountered for binary operator";
-            let message = format!("{message} {}", op.name());
-            noting.notes.warn(&message, noting.place);
-            return None;
-        }
-    }
+    let Ok(met) = total.add(b, sign) else {
+        let message = "incompatible bucket layout encountered for binary operator";
+        let message = format!("{message} {}", op.name());
+        noting.notes.warn(&message, noting.place);
+        return None;
+    };
+    let operation = if op == BinaryOp::Add {
+        "addition"
+    } else {
+        "subtraction"
+    };
+    noting.notes.met(met, operation, noting.place);
     let mut sum = total.finish();
     if op == BinaryOp::Sub {
         // What is left may be less than nothing.

@@ -129,12 +129,6 @@ impl BinaryOp {
         matches!(self, Self::TrimUpper | Self::TrimLower)
     }
 
-    /// As it is written.
-    fn name(self) -> &'static str {
-        let found = NAMES.iter().find(|(_, op)| *op == self);
-        found.map_or("", |(name, _)| *name)
-    }
-
     /// Whether the result is another thing than the metric that went in.
     fn drops_name(self, returns_bool: bool) -> bool {
         !(self.is_comparison() || self.is_trimming()) || returns_bool

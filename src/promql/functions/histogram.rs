@@ -24,7 +24,7 @@ pub(super) fn histogram_quantile(
     let share = noted_share(query, args.expr_of(0)?, grid)?;
     let found = Found::of(query, args.expr_of(1)?, grid)?;
     let mut vector = found.empty(query)?;
-    found.quantiles(query, &share, grid, &mut vector, |labels| labels.clone())?;
+    found.quantiles(query, &share, grid, &mut vector, Labels::clone)?;
     Ok(vector)
 }
 
@@ -100,7 +100,7 @@ pub(super) fn histogram_fraction(
     found.each(
         grid,
         &mut vector,
-        |labels| labels.clone(),
+        Labels::clone,
         |_, step, buckets| classic::fraction(lower.at(step), upper.at(step), buckets),
         |name, step, histogram| {
             let (share, has_nans) = native::fraction(lower.at(step), upper.at(step), histogram);

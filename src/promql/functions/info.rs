@@ -77,7 +77,7 @@ pub(super) fn info(query: &Query<'_>, args: &Args<'_>, grid: &Grid) -> Result<Ve
             .flatten()
             .filter_map(|index| infos.get(*index))
             .collect();
-        enrich(&asked, series, &candidates, args.expr.place, &mut result)?;
+        enrich(&asked, &series, &candidates, args.expr.place, &mut result)?;
     }
     result.merge_same_labels()?;
     Ok(result)
@@ -172,7 +172,7 @@ fn info_series(
 /// Adds a series with the labels of its info series, which may change from step to step.
 fn enrich(
     asked: &Asked,
-    series: Series,
+    series: &Series,
     candidates: &[&Series],
     place: Option<usize>,
     result: &mut Vector,
@@ -201,19 +201,16 @@ fn enrich(
                 added(asked, &series.labels, &chosen, place)?
             }
         };
-        let index = match by_labels.get(&labels) {
-            Some(index) => *index,
-            None => {
-                result.lease.grow(1, series.column.slots())?;
-                result.series.push(Series {
-                    labels: labels.clone(),
-                    drops_name: series.drops_name,
-                    column: Column::absent(steps),
-                });
-                by_labels.insert(labels.clone(), result.series.len() - 1);
-                result.series.len() - 1
-            }
-        };
+        let next = result.series.len();
+        let index = *by_labels.entry(labels.clone()).or_insert(next);
+        if index == next {
+            result.lease.grow(1, series.column.slots())?;
+            result.series.push(Series {
+                labels: labels.clone(),
+                drops_name: series.drops_name,
+                column: Column::absent(steps),
+            });
+        }
         result.series[index].column.set(step, slot);
         last = Some((newest, labels));
     }

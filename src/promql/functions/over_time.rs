@@ -40,14 +40,18 @@ pub(super) const AVG: RangeFunction = RangeFunction {
 /// The sum without what rounding takes away.
 pub(super) fn sum(values: &[f64]) -> f64 {
     let mut sum = Kahan::default();
-    values.iter().for_each(|v| sum.add(*v));
+    for value in values {
+        sum.add(*value);
+    }
     sum.total()
 }
 
 /// The mean without what rounding takes away.
 pub(super) fn average(values: &[f64]) -> f64 {
     let mut mean = Mean::default();
-    values.iter().for_each(|v| mean.add(*v));
+    for value in values {
+        mean.add(*value);
+    }
     mean.mean()
 }
 
@@ -135,6 +139,9 @@ pub(super) const STDDEV: RangeFunction = RangeFunction::new(|w| variance(w).sqrt
 
 /// The median of the distances from the median.
 pub(super) const MAD: RangeFunction = RangeFunction::new(|w| {
+    if w.values.iter().any(|v| v.is_nan()) {
+        return f64::NAN;
+    }
     let median = quantile(0.5, &mut w.values.to_vec());
     let mut distances: Vec<f64> = w.values.iter().map(|v| (v - median).abs()).collect();
     quantile(0.5, &mut distances)

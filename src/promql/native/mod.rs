@@ -113,11 +113,21 @@ pub(crate) mod tests {
         (-2..4_i32, side(), side(), 0..9_u32, 0..3_usize).prop_map(
             |(schema, positive, negative, zero, threshold)| {
                 let zero_count = f64::from(zero);
+                let zero_threshold = [0.0, 1.0 / 1024.0, 0.25][threshold];
+                // No bucket overlaps with the zero bucket.
+                let outside =
+                    |side: &Buckets| {
+                        let pairs = side.iter();
+                        Buckets::from_pairs(pairs.filter(|(index, _)| {
+                            buckets::bound(index - 1, schema) >= zero_threshold
+                        }))
+                    };
+                let (positive, negative) = (outside(&positive), outside(&negative));
                 let in_buckets: f64 = positive.counts.iter().chain(&negative.counts).sum();
                 Histogram {
                     schema,
                     zero_count,
-                    zero_threshold: [0.0, 1.0 / 1024.0, 0.25][threshold],
+                    zero_threshold,
                     count: in_buckets + zero_count,
                     sum: 1.5,
                     positive,

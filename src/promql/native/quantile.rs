@@ -172,7 +172,7 @@ pub(crate) fn variance(histogram: &Histogram) -> f64 {
             continue;
         }
         let middle = if histogram.has_custom_bounds() {
-            (bucket.upper + bucket.lower) / 2.0
+            f64::midpoint(bucket.lower, bucket.upper)
         } else if bucket.lower <= 0.0 && bucket.upper >= 0.0 {
             0.0
         } else {

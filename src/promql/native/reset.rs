@@ -49,10 +49,10 @@ pub(crate) fn is_reset(current: &Histogram, previous: &Histogram) -> bool {
         let finer = histogram.schema - current.schema;
         let mut pairs: Vec<(i32, f64)> = Vec::with_capacity(side.counts.len());
         for (index, count) in side.iter() {
-            let index = coarser(index, finer);
-            if bound(index, current.schema) <= threshold {
+            if bound(index, histogram.schema) <= threshold {
                 continue;
             }
+            let index = coarser(index, finer);
             match pairs.last_mut() {
                 Some((last, sum)) if *last == index => *sum += count,
                 _ => pairs.push((index, count)),

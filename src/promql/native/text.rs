@@ -1,5 +1,7 @@
 //! A histogram as Prometheus writes it: `{count:3, sum:4.5, (1,2]:3}`.
 
+use std::fmt::Write;
+
 use model::Histogram;
 
 use super::buckets::buckets;
@@ -14,14 +16,15 @@ pub(crate) fn text(histogram: &Histogram) -> String {
     );
     for bucket in buckets(histogram) {
         if bucket.count != 0.0 {
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 ", {}{},{}{}:{}",
                 if bucket.lower_inclusive { '[' } else { '(' },
                 shortest(bucket.lower),
                 shortest(bucket.upper),
                 if bucket.upper_inclusive { ']' } else { ')' },
                 shortest(bucket.count)
-            ));
+            );
         }
     }
     text.push('}');

@@ -125,7 +125,7 @@ impl Total {
 
     /// The sum.
     pub(crate) fn finish(&self) -> Histogram {
-        self.finish_with(|kahan| kahan.total())
+        self.finish_with(Kahan::total)
     }
 
     fn finish_with(&self, value: impl Fn(Kahan) -> f64) -> Histogram {

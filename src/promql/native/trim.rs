@@ -95,7 +95,7 @@ fn cut(bucket: &Bucket, value: f64, keeps_below: bool, is_custom: bool) -> Cut {
     }
     let middle = |a: f64, b: f64| {
         if is_custom {
-            (lower + upper) / 2.0
+            f64::midpoint(lower, upper)
         } else {
             (a * b)
                 .abs()
@@ -149,7 +149,7 @@ fn cut_endless(bucket: &Bucket, value: f64, keeps_below: bool) -> Cut {
         // The lowest bucket is taken to begin at zero if it can.
         if value >= 0.0 && upper > value && upper.is_finite() {
             if keeps_below {
-                (count * value / upper, (value + upper) / 2.0)
+                (count * value / upper, f64::midpoint(value, upper))
             } else {
                 (count * (1.0 - value / upper), value / 2.0)
             }

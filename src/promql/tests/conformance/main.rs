@@ -2,9 +2,11 @@
 //!
 //! The scripts are written in the language of Prometheus' promqltest (`load`, `eval instant`,
 //! `eval range`, `clear`, …). Ours lie in `testdata/`. With `PROMQL_TESTDATA=DIR` all scripts of
-//! another folder are run too, and a table tells what passed; cases that need native histograms
-//! are skipped and counted.
+//! another folder are run too, and what passed, failed and was skipped is told of each. Skipped
+//! are cases of what the store does not keep (since when a series counts: `@st`).
 
+mod compare;
+mod literal;
 mod report;
 mod run;
 mod script;

@@ -1,17 +1,17 @@
 //! Runs the commands of a script and compares.
 
-use model::{Labels, METRIC_NAME, Samples, is_stale};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{Histogram, Labels, METRIC_NAME, Samples, is_stale};
 use promql::memory::MemoryReader;
 use promql::{Answer, Context, Engine, QueryError, Value};
 
+use crate::compare::{self, Found};
+use crate::literal;
 use crate::report::Report;
-use crate::script::{Command, Eval, When};
+use crate::script::{Command, Eval, Pattern, Starts, When};
 use crate::sequence::{Item, Line};
-
-/// Results may differ by this part of themselves: scripts write numbers with few digits.
-const TOLERANCE: f64 = 1e-6;
-
-const NATIVE: &str = "native histograms";
 
 /// Cases that are answered in other words on purpose, with the reason.
 const OTHERWISE: [(&str, &str); 1] = [(
@@ -19,12 +19,16 @@ const OTHERWISE: [(&str, &str); 1] = [(
     "the escape is refused while parsing, before it becomes a label name",
 )];
 
+/// The samples of one series as they were loaded, by time.
+type Loaded = BTreeMap<i64, Item>;
+
 #[derive(Default)]
 struct Runner {
     engine: Engine,
     reader: MemoryReader,
-    /// Series of native histograms, which the reader does not hold.
-    histograms: Vec<Labels>,
+    loaded: BTreeMap<Labels, Loaded>,
+    /// Series that say since when they count.
+    starts: Vec<Labels>,
     report: Report,
 }
 
@@ -35,17 +39,15 @@ pub(crate) fn run(commands: Vec<Command>) -> Report {
         match command {
             Command::Clear => {
                 runner.reader.clear();
-                runner.histograms.clear();
+                runner.loaded.clear();
+                runner.starts.clear();
             }
             Command::Load {
                 gap_ms,
                 lines,
                 with_histograms,
-            } => {
-                for line in &lines {
-                    runner.load(gap_ms, line, with_histograms);
-                }
-            }
+                starts,
+            } => runner.load(gap_ms, &lines, with_histograms, &starts),
             Command::Eval(eval) => runner.case(&eval),
         }
     }
@@ -53,46 +55,73 @@ pub(crate) fn run(commands: Vec<Command>) -> Report {
 }
 
 impl Runner {
-    fn load(&mut self, gap_ms: i64, line: &Line, with_histograms: bool) {
-        for (i, item) in line.items.iter().enumerate() {
-            if let Item::Value(value) = item {
-                self.reader.push(&line.labels, i as i64 * gap_ms, *value);
+    fn load(&mut self, gap_ms: i64, lines: &[Line], with_histograms: bool, starts: &Starts) {
+        for line in lines {
+            if starts.all || starts.series.contains(&line.labels) {
+                self.starts.push(line.labels.clone());
+            }
+            let samples = self.loaded.entry(line.labels.clone()).or_default();
+            for (i, item) in line.items.iter().enumerate() {
+                if *item != Item::Missing {
+                    samples.insert(i as i64 * gap_ms, item.clone());
+                }
             }
         }
-        if line.has_histograms() {
-            self.histograms.push(line.labels.clone());
+        if with_histograms {
+            for (labels, samples) in native_twins(gap_ms, lines) {
+                self.loaded.entry(labels).or_default().extend(samples);
+            }
         }
-        let bucket = line
-            .labels
-            .metric_name()
-            .and_then(|n| n.strip_suffix("_bucket"));
-        if let (true, Some(name)) = (with_histograms, bucket) {
-            let mut labels = line.labels.to_builder();
-            labels.set(METRIC_NAME, name).remove("le");
-            self.histograms.push(labels.build());
+        self.store();
+    }
+
+    /// Puts all that was loaded into the reader.
+    fn store(&mut self) {
+        self.reader.clear();
+        for (labels, loaded) in &self.loaded {
+            let mut samples = Samples::default();
+            for (time_ms, item) in loaded {
+                match item {
+                    Item::Value(value) => samples.push(*time_ms, *value),
+                    Item::Histogram(literal) => {
+                        samples.push_histogram(*time_ms, Arc::new(literal.histogram.clone()));
+                    }
+                    Item::Missing => {}
+                }
+            }
+            literal::store_hints(&mut samples);
+            let mut histograms = samples.histograms.into_iter().peekable();
+            let pairs = samples.timestamps_ms.iter().zip(&samples.values);
+            for (i, (time_ms, value)) in pairs.enumerate() {
+                match histograms.next_if(|(at, _)| *at == i) {
+                    Some((_, histogram)) => {
+                        self.reader.push_histogram(labels, *time_ms, histogram);
+                    }
+                    None => self.reader.push(labels, *time_ms, *value),
+                }
+            }
         }
     }
 
-    /// Whether a case cannot be run without native histograms.
-    fn is_about_histograms(&self, eval: &Eval) -> bool {
-        let reads_them = self.engine.selectors(&eval.expr).is_ok_and(|selectors| {
-            selectors.iter().any(|selector| {
-                self.histograms
+    /// Why a case cannot be run, if it cannot.
+    fn reason_to_skip(&self, eval: &Eval) -> Option<&'static str> {
+        let reads_starts = self.engine.selectors(&eval.expr).is_ok_and(|selectors| {
+            let matches = |labels: &Labels| {
+                selectors
                     .iter()
-                    .any(|labels| selector.matchers.iter().all(|m| m.matches_labels(labels)))
-            })
+                    .any(|selector| selector.matchers.iter().all(|m| m.matches_labels(labels)))
+            };
+            self.starts.iter().any(matches)
         });
-        reads_them || eval.expected.iter().any(Line::has_histograms)
+        if reads_starts {
+            return Some("the store does not keep since when a series counts (@st)");
+        }
+        let otherwise = OTHERWISE.iter().find(|(expr, _)| *expr == eval.expr);
+        otherwise.map(|(_, reason)| *reason)
     }
 
     fn case(&mut self, eval: &Eval) {
-        let otherwise = OTHERWISE.iter().find(|(expr, _)| *expr == eval.expr);
-        let reason = if self.is_about_histograms(eval) {
-            Some(NATIVE)
-        } else {
-            otherwise.map(|(_, reason)| *reason)
-        };
-        if let Some(reason) = reason {
+        if let Some(reason) = self.reason_to_skip(eval) {
             *self.report.skipped.entry(reason).or_default() += 1;
             return;
         }
@@ -122,31 +151,15 @@ impl Runner {
 
     fn evaluate(&self, eval: &Eval) -> Result<(), String> {
         let answer = match (self.ask(&eval.expr, eval.when), &eval.fails) {
-            (Err(error), Some(pattern)) if pattern.matches(&error.message) => return Ok(()),
+            (Err(error), Some(pattern)) if pattern.matches_error(&error.message) => return Ok(()),
             (Err(error), Some(_)) => return Err(format!("fails otherwise: {error}")),
             (Err(error), None) => return Err(error.to_string()),
             (Ok(_), Some(_)) => return Err("does not fail".to_owned()),
             (Ok(answer), None) => answer,
         };
-        for (pattern, notes) in [
-            (&eval.warns, &answer.warnings),
-            (&eval.informs, &answer.infos),
-        ] {
-            if let Some(pattern) = pattern
-                && !notes.iter().any(|note| pattern.matches(note))
-            {
-                return Err(format!("no such note among {notes:?}"));
-            }
-        }
-        for (forbidden, notes) in [
-            (eval.no_warning, &answer.warnings),
-            (eval.no_info, &answer.infos),
-        ] {
-            if forbidden && !notes.is_empty() {
-                return Err(format!("unexpected notes {notes:?}"));
-            }
-        }
-        compare(eval, answer.value)
+        check_notes(&eval.warns, eval.no_warning, &answer.warnings)?;
+        check_notes(&eval.informs, eval.no_info, &answer.infos)?;
+        compare::answer(eval, answer.value)
     }
 
     /// An instant query must give the same as the middle step of a range query.
@@ -154,9 +167,10 @@ impl Runner {
         let When::At(time_ms) = eval.when else {
             return Ok(());
         };
+        let expr = eval.expr.to_lowercase();
         let asks_for_steps = ["start()", "end()", "step()", "range()"]
             .iter()
-            .any(|call| eval.expr.contains(call));
+            .any(|call| expr.contains(call));
         if eval.ordered || eval.text.is_some() || eval.range_vector.is_some() || asks_for_steps {
             return Ok(());
         }
@@ -174,111 +188,83 @@ impl Runner {
         let Value::Matrix(series) = value else {
             return Err("as a range: no matrix".to_owned());
         };
-        let mut found: Vec<(Labels, f64)> = Vec::new();
+        let mut found: Vec<(Labels, Found)> = Vec::new();
         for series in series {
-            let at = series.samples.timestamps_ms.binary_search(&time_ms);
-            if let Ok(i) = at {
-                found.push((series.labels, series.samples.values[i]));
+            if let Ok(at) = series.samples.timestamps_ms.binary_search(&time_ms) {
+                found.push((series.labels, Found::at(&series.samples, at)));
             }
         }
-        points(eval, found).map_err(|reason| format!("as a range: {reason}"))
+        compare::points(eval, found).map_err(|reason| format!("as a range: {reason}"))
     }
 }
 
-fn compare(eval: &Eval, value: Value) -> Result<(), String> {
-    match value {
-        Value::Scalar { value, .. } => match eval.number {
-            Some(expected) if is_close(value, expected) => Ok(()),
-            expected => Err(format!("gives {value}, not {expected:?}")),
-        },
-        Value::String { value, .. } => match &eval.text {
-            Some(expected) if *expected == value => Ok(()),
-            expected => Err(format!("gives {value:?}, not {expected:?}")),
-        },
-        Value::Vector(found) => points(
-            eval,
-            found.into_iter().map(|p| (p.labels, p.value)).collect(),
-        ),
-        Value::Matrix(found) => rows(
-            eval,
-            found.into_iter().map(|s| (s.labels, s.samples)).collect(),
-        ),
+/// Every expected note must be there, and every note expected.
+fn check_notes(expected: &[Pattern], forbidden: bool, notes: &[String]) -> Result<(), String> {
+    if forbidden && !notes.is_empty() {
+        return Err(format!("unexpected notes {notes:?}"));
     }
-}
-
-fn points(eval: &Eval, mut found: Vec<(Labels, f64)>) -> Result<(), String> {
-    let mut expected: Vec<(Labels, f64)> = Vec::new();
-    for line in &eval.expected {
-        match line.items.as_slice() {
-            [Item::Value(value)] => expected.push((line.labels.clone(), *value)),
-            other => return Err(format!("the script expects {other:?}")),
+    for pattern in expected {
+        if !notes.iter().any(|note| pattern.matches_note(note)) {
+            return Err(format!("no note like {pattern:?} among {notes:?}"));
         }
     }
-    expected.extend(eval.number.map(|number| (Labels::empty(), number)));
-    if !eval.ordered {
-        found.sort_by(|a, b| a.0.cmp(&b.0));
-        expected.sort_by(|a, b| a.0.cmp(&b.0));
+    let is_expected = |note: &&String| expected.iter().any(|p| p.matches_note(note));
+    match notes.iter().find(|note| !is_expected(note)) {
+        Some(note) if !expected.is_empty() => Err(format!("unexpected note {note:?}")),
+        _ => Ok(()),
     }
-    let same = found.len() == expected.len()
-        && found
+}
+
+/// What is known of a classic histogram at one time.
+#[derive(Default)]
+struct ClassicParts {
+    buckets: Vec<(f64, f64)>,
+    count: Option<f64>,
+    sum: Option<f64>,
+}
+
+/// The native histograms that say the same as the classic ones among the lines.
+fn native_twins(gap_ms: i64, lines: &[Line]) -> BTreeMap<Labels, Loaded> {
+    let mut parts: BTreeMap<Labels, BTreeMap<i64, ClassicParts>> = BTreeMap::new();
+    for line in lines {
+        let name = line.labels.metric_name().unwrap_or_default();
+        let Some((base, suffix)) = ["_bucket", "_count", "_sum"]
             .iter()
-            .zip(&expected)
-            .all(|(a, b)| a.0 == b.0 && is_close(a.1, b.1));
-    if same {
-        Ok(())
-    } else {
-        Err(format!("gives {found:?}, not {expected:?}"))
-    }
-}
-
-fn rows(eval: &Eval, mut found: Vec<(Labels, Samples)>) -> Result<(), String> {
-    let when = eval.range_vector.unwrap_or(eval.when);
-    let When::Range {
-        start_ms, step_ms, ..
-    } = when
-    else {
-        return Err("gives a range vector".to_owned());
-    };
-    let mut expected: Vec<(Labels, Samples)> = Vec::new();
-    for line in &eval.expected {
-        let mut samples = Samples::default();
+            .find_map(|suffix| Some((name.strip_suffix(suffix)?, *suffix)))
+        else {
+            continue;
+        };
+        let le = line.labels.get("le").and_then(|le| le.parse::<f64>().ok());
+        let mut labels = line.labels.to_builder();
+        labels.set(METRIC_NAME, base).remove("le");
+        let histogram = parts.entry(labels.build()).or_default();
         for (i, item) in line.items.iter().enumerate() {
-            if let Item::Value(value) = item
-                && !is_stale(*value)
-            {
-                samples.push(start_ms + i as i64 * step_ms, *value);
+            let Item::Value(value) = item else {
+                continue;
+            };
+            let at = histogram.entry(i as i64 * gap_ms).or_default();
+            match (suffix, le) {
+                ("_bucket", Some(le)) if !is_stale(*value) => at.buckets.push((le, *value)),
+                ("_count", _) => at.count = Some(*value),
+                ("_sum", _) => at.sum = Some(*value),
+                _ => {}
             }
         }
-        expected.push((line.labels.clone(), samples));
     }
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    expected.sort_by(|a, b| a.0.cmp(&b.0));
-    let same = found.len() == expected.len()
-        && found.iter().zip(&expected).all(|(a, b)| {
-            a.0 == b.0
-                && a.1.timestamps_ms == b.1.timestamps_ms
-                && a.1.values.len() == b.1.values.len()
-                && a.1
-                    .values
-                    .iter()
-                    .zip(&b.1.values)
-                    .all(|(x, y)| is_close(*x, *y))
-        });
-    if same {
-        Ok(())
-    } else {
-        Err(format!("gives {found:?}, not {expected:?}"))
-    }
-}
-
-/// Equality within the tolerance; NaN equals NaN.
-fn is_close(a: f64, b: f64) -> bool {
-    if a == b || (a.is_nan() && b.is_nan()) {
-        return true;
-    }
-    let sum = a.abs() + b.abs();
-    if a == 0.0 || b == 0.0 || sum < f64::MIN_POSITIVE {
-        return (a - b).abs() < TOLERANCE * f64::MIN_POSITIVE;
-    }
-    (a - b).abs() / sum.min(f64::MAX) < TOLERANCE
+    let literal = |histogram: Histogram| {
+        Item::Histogram(literal::Literal {
+            histogram,
+            says_reset: false,
+        })
+    };
+    parts
+        .into_iter()
+        .map(|(labels, times)| {
+            let samples = times.into_iter().filter_map(|(time_ms, parts)| {
+                let found = literal::of_classic(parts.buckets, parts.count, parts.sum)?;
+                Some((time_ms, literal(found)))
+            });
+            (labels, samples.collect())
+        })
+        .collect()
 }

@@ -1,5 +1,7 @@
 //! From the text of a script to its commands.
 
+use model::Labels;
+
 use crate::sequence::{self, Line};
 
 /// A command.
@@ -13,9 +15,20 @@ pub(crate) enum Command {
         lines: Vec<Line>,
         /// Also makes native histograms out of the classic ones.
         with_histograms: bool,
+        /// Which series say since when they count (`@st`).
+        starts: Starts,
     },
     /// Evaluates an expression.
     Eval(Box<Eval>),
+}
+
+/// Series that say since when they count.
+#[derive(Debug, Default)]
+pub(crate) struct Starts {
+    /// All that are loaded do.
+    pub(crate) all: bool,
+    /// These do.
+    pub(crate) series: Vec<Labels>,
 }
 
 /// A case.
@@ -33,8 +46,9 @@ pub(crate) struct Eval {
     pub(crate) range_vector: Option<When>,
     pub(crate) ordered: bool,
     pub(crate) fails: Option<Pattern>,
-    pub(crate) warns: Option<Pattern>,
-    pub(crate) informs: Option<Pattern>,
+    /// What the warnings must be: each of these among them, and no other.
+    pub(crate) warns: Vec<Pattern>,
+    pub(crate) informs: Vec<Pattern>,
     pub(crate) no_warning: bool,
     pub(crate) no_info: bool,
 }
@@ -54,17 +68,36 @@ pub(crate) enum When {
 #[derive(Debug)]
 pub(crate) enum Pattern {
     Anything,
-    Contains(String),
+    Text(String),
     Regex(regex::Regex),
 }
 
 impl Pattern {
-    /// Whether a message is as expected.
-    pub(crate) fn matches(&self, message: &str) -> bool {
+    /// Whether an error is as expected: ours may say more than is asked for.
+    pub(crate) fn matches_error(&self, message: &str) -> bool {
         match self {
             Self::Anything => true,
-            Self::Contains(part) => message.contains(part.as_str()),
+            Self::Text(part) => message.contains(part.as_str()),
             Self::Regex(regex) => regex.is_match(message),
+        }
+    }
+
+    /// Whether a note is as expected, to the letter; its place at the end may be left out.
+    pub(crate) fn matches_note(&self, message: &str) -> bool {
+        let is_place = |end: &str| {
+            let places = end.strip_suffix(')').and_then(|end| end.split_once(':'));
+            places.is_some_and(|(line, column)| {
+                line.parse::<u32>().is_ok() && column.parse::<u32>().is_ok()
+            })
+        };
+        let bare = match message.rsplit_once(" (") {
+            Some((bare, end)) if is_place(end) => bare,
+            _ => message,
+        };
+        match self {
+            Self::Anything => true,
+            Self::Text(text) => bare == text || message == text,
+            Self::Regex(regex) => regex.is_match(bare) || regex.is_match(message),
         }
     }
 }
@@ -101,17 +134,29 @@ fn command(line: &str, block: &[&str], number: usize) -> Result<Command, String>
     let (word, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
     match word {
         "clear" => Ok(Command::Clear),
-        "load" | "load_with_nhcb" => Ok(Command::Load {
-            gap_ms: time(rest.trim())?,
-            lines: block
-                .iter()
-                .map(|line| sequence::parse(line))
-                .collect::<Result<_, _>>()?,
-            with_histograms: word != "load",
-        }),
+        "load" | "load_with_nhcb" => load(time(rest.trim())?, block, word != "load"),
         _ if word.starts_with("eval") => eval(word, rest.trim(), block, number),
         _ => Err(format!("unknown command {word:?}")),
     }
+}
+
+fn load(gap_ms: i64, block: &[&str], with_histograms: bool) -> Result<Command, String> {
+    let mut starts = Starts::default();
+    let mut lines = Vec::new();
+    for line in block {
+        let first = line.split([' ', '\t']).next().unwrap_or_default();
+        match first.strip_suffix("@st") {
+            Some("") => starts.all = true,
+            Some(series) => starts.series.push(sequence::parse(series)?.labels),
+            None => lines.push(sequence::parse(line)?),
+        }
+    }
+    Ok(Command::Load {
+        gap_ms,
+        lines,
+        with_histograms,
+        starts,
+    })
 }
 
 fn eval(word: &str, rest: &str, block: &[&str], line: usize) -> Result<Command, String> {
@@ -137,8 +182,8 @@ fn eval(word: &str, rest: &str, block: &[&str], line: usize) -> Result<Command, 
         range_vector: None,
         ordered: word.ends_with("_ordered"),
         fails: word.ends_with("_fail").then_some(Pattern::Anything),
-        warns: word.ends_with("_warn").then_some(Pattern::Anything),
-        informs: word.ends_with("_info").then_some(Pattern::Anything),
+        warns: Vec::from_iter(word.ends_with("_warn").then_some(Pattern::Anything)),
+        informs: Vec::from_iter(word.ends_with("_info").then_some(Pattern::Anything)),
         no_warning: false,
         no_info: false,
     };
@@ -146,7 +191,7 @@ fn eval(word: &str, rest: &str, block: &[&str], line: usize) -> Result<Command, 
         if let Some(expectation) = line.strip_prefix("expect ") {
             expect(&mut eval, expectation.trim())?;
         } else if let Some(message) = line.strip_prefix("expected_fail_message ") {
-            eval.fails = Some(Pattern::Contains(message.trim().to_owned()));
+            eval.fails = Some(Pattern::Text(message.trim().to_owned()));
         } else if let Some(pattern) = line.strip_prefix("expected_fail_regexp ") {
             eval.fails = Some(self::pattern(&format!("regex:{pattern}"))?);
         } else if let Ok(number) = sequence::number(line) {
@@ -162,12 +207,12 @@ fn expect(eval: &mut Eval, text: &str) -> Result<(), String> {
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     match word {
         "fail" => eval.fails = Some(pattern(rest)?),
-        "warn" => eval.warns = Some(pattern(rest)?),
-        "info" => eval.informs = Some(pattern(rest)?),
+        "warn" => eval.warns.push(pattern(rest)?),
+        "info" => eval.informs.push(pattern(rest)?),
         "no_warn" => eval.no_warning = true,
         "no_info" => eval.no_info = true,
         "ordered" => eval.ordered = true,
-        "string" => eval.text = Some(rest.trim().trim_matches(['"', '`']).to_owned()),
+        "string" => eval.text = Some(sequence::quoted(rest.trim())?.0),
         "range" => {
             let times = rest.trim().strip_prefix("vector ").unwrap_or(rest);
             eval.range_vector = Some(range(&format!("{times} "))?.0);
@@ -180,7 +225,7 @@ fn expect(eval: &mut Eval, text: &str) -> Result<(), String> {
 fn pattern(text: &str) -> Result<Pattern, String> {
     let text = text.trim();
     if let Some(part) = text.strip_prefix("msg:") {
-        return Ok(Pattern::Contains(part.trim().to_owned()));
+        return Ok(Pattern::Text(part.trim().to_owned()));
     }
     match text.strip_prefix("regex:") {
         Some(regex) => regex::Regex::new(regex.trim())

@@ -2,15 +2,17 @@
 
 use model::{Labels, stale_nan};
 
+use crate::literal::{self, Literal};
+
 /// A value of a sequence.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Item {
     /// A number, or the stale marker.
     Value(f64),
     /// Nothing at this time.
     Missing,
     /// A native histogram.
-    Histogram,
+    Histogram(Literal),
 }
 
 /// A series with its values.
@@ -18,13 +20,6 @@ pub(crate) enum Item {
 pub(crate) struct Line {
     pub(crate) labels: Labels,
     pub(crate) items: Vec<Item>,
-}
-
-impl Line {
-    /// Whether it has native histograms.
-    pub(crate) fn has_histograms(&self) -> bool {
-        self.items.contains(&Item::Histogram)
-    }
 }
 
 /// Reads a series with its values.
@@ -44,36 +39,50 @@ pub(crate) fn parse(text: &str) -> Result<Line, String> {
     })
 }
 
-/// Reads `a="b", c="d"}` and returns what follows.
+/// Reads `a="b", c="d"}` and returns what follows; a quoted text by itself is the metric's name.
 fn labels<'t>(mut rest: &'t str, pairs: &mut Vec<(String, String)>) -> Result<&'t str, String> {
     loop {
         rest = rest.trim_start_matches([' ', '\t', ',']);
         if let Some(rest) = rest.strip_prefix('}') {
             return Ok(rest);
         }
-        let (name, after) = rest
-            .split_once('=')
-            .ok_or_else(|| format!("no = in {rest:?}"))?;
-        let quote = after.chars().next().unwrap_or(' ');
-        let mut value = String::new();
-        let mut chars = after.char_indices().skip(1);
-        loop {
-            match chars.next() {
-                Some((i, c)) if c == quote => {
-                    rest = &after[i + 1..];
-                    break;
-                }
-                Some((_, '\\')) => match chars.next() {
-                    Some((_, 'n')) => value.push('\n'),
-                    Some((_, c)) => value.push(c),
-                    None => return Err(format!("{after:?} ends in a backslash")),
-                },
-                Some((_, c)) => value.push(c),
-                None => return Err(format!("no closing quote in {after:?}")),
+        let name;
+        if rest.starts_with(['"', '\'', '`']) {
+            (name, rest) = quoted(rest)?;
+            rest = rest.trim_start();
+            if !rest.starts_with('=') {
+                pairs.push(("__name__".to_owned(), name));
+                continue;
             }
+        } else {
+            let end = rest.find('=').ok_or_else(|| format!("no = in {rest:?}"))?;
+            name = rest[..end].trim().to_owned();
+            rest = &rest[end..];
         }
-        pairs.push((name.trim().trim_matches('"').to_owned(), value));
+        let (value, after) = quoted(rest[1..].trim_start())?;
+        pairs.push((name, value));
+        rest = after;
     }
+}
+
+/// Reads a quoted text, as Go writes them, and returns what follows.
+pub(crate) fn quoted(text: &str) -> Result<(String, &str), String> {
+    let quote = text.chars().next().ok_or("a quoted text is missing")?;
+    let mut value = String::new();
+    let mut chars = text.char_indices().skip(1);
+    while let Some((i, c)) = chars.next() {
+        match c {
+            c if c == quote => return Ok((value, &text[i + 1..])),
+            '\\' if quote != '`' => match chars.next() {
+                Some((_, 'n')) => value.push('\n'),
+                Some((_, 't')) => value.push('\t'),
+                Some((_, c)) => value.push(c),
+                None => break,
+            },
+            c => value.push(c),
+        }
+    }
+    Err(format!("no closing quote in {text:?}"))
 }
 
 /// Reads values, repetitions spelled out.
@@ -91,10 +100,46 @@ fn items(text: &str) -> Result<Vec<Item>, String> {
         } else {
             rest.find([' ', '\t']).unwrap_or(rest.len())
         };
-        item(&rest[..end], &mut items)?;
+        if rest.starts_with("{{") {
+            histograms(&rest[..end], &mut items)?;
+        } else {
+            item(&rest[..end], &mut items)?;
+        }
         rest = rest[end..].trim_start();
     }
     Ok(items)
+}
+
+/// Reads `{{…}}`, `{{…}}x3`, `{{…}}+{{…}}x3`.
+fn histograms(text: &str, items: &mut Vec<Item>) -> Result<(), String> {
+    let (body, times) = match text.rsplit_once("}}x") {
+        Some((_, times)) => (
+            &text[..text.len() - times.len() - 1],
+            times.parse::<usize>().map_err(|e| format!("{text}: {e}"))?,
+        ),
+        None => (text, 0),
+    };
+    let inside = |text: &str| -> Result<Literal, String> {
+        let inside = text.strip_prefix("{{").and_then(|t| t.strip_suffix("}}"));
+        literal::parse(inside.ok_or_else(|| format!("no histogram: {text:?}"))?)
+    };
+    let split = body.find("}}").map(|at| at + 2).unwrap_or(body.len());
+    let (first, step) = body.split_at(split);
+    let mut value = inside(first)?;
+    let step = match step.chars().next() {
+        None => None,
+        Some('+') => Some((inside(&step[1..])?, 1.0)),
+        Some('-') => Some((inside(&step[1..])?, -1.0)),
+        Some(_) => return Err(format!("{step:?} after a histogram")),
+    };
+    items.push(Item::Histogram(value.clone()));
+    for _ in 0..times {
+        if let Some((step, sign)) = &step {
+            value.histogram = literal::add(&value.histogram, &step.histogram, *sign)?;
+        }
+        items.push(Item::Histogram(value.clone()));
+    }
+    Ok(())
 }
 
 fn item(text: &str, items: &mut Vec<Item>) -> Result<(), String> {
@@ -105,9 +150,7 @@ fn item(text: &str, items: &mut Vec<Item>) -> Result<(), String> {
         ),
         None => (text, None),
     };
-    if body.starts_with("{{") {
-        items.extend(vec![Item::Histogram; times.map_or(1, |n| n + 1)]);
-    } else if body == "_" {
+    if body == "_" {
         items.extend(vec![Item::Missing; times.unwrap_or(1)]);
     } else if body == "stale" {
         items.extend(vec![Item::Value(stale_nan()); times.map_or(1, |n| n + 1)]);
@@ -130,5 +173,10 @@ fn item(text: &str, items: &mut Vec<Item>) -> Result<(), String> {
 
 /// Reads a number.
 pub(crate) fn number(text: &str) -> Result<f64, String> {
+    if let Some(hex) = text.strip_prefix("0x") {
+        return i64::from_str_radix(hex, 16)
+            .map(|n| n as f64)
+            .map_err(|_| format!("no number: {text:?}"));
+    }
     text.parse().map_err(|_| format!("no number: {text:?}"))
 }

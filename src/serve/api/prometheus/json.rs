@@ -4,7 +4,7 @@
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use model::Labels;
+use model::{Histogram, Labels, Samples};
 use promql::{Answer, Value};
 use serde::Serialize;
 
@@ -78,27 +78,23 @@ pub(super) fn write_answer(out: &mut Vec<u8>, answer: &Answer, stats: Option<&se
         Value::Vector(points) => write_list(out, points, |out, point| {
             out.extend_from_slice(b"{\"metric\":");
             write_labels(out, &point.labels);
-            out.extend_from_slice(b",\"value\":");
-            write_sample(out, point.timestamp_ms, point.value);
+            match &point.histogram {
+                Some(histogram) => {
+                    out.extend_from_slice(b",\"histogram\":");
+                    write_histogram_sample(out, point.timestamp_ms, histogram);
+                }
+                None => {
+                    out.extend_from_slice(b",\"value\":");
+                    write_sample(out, point.timestamp_ms, point.value);
+                }
+            }
             out.push(b'}');
         }),
         Value::Matrix(series) => write_list(out, series, |out, series| {
             out.extend_from_slice(b"{\"metric\":");
             write_labels(out, &series.labels);
-            out.extend_from_slice(b",\"values\":[");
-            let samples = &series.samples;
-            for (i, (time, value)) in samples
-                .timestamps_ms
-                .iter()
-                .zip(&samples.values)
-                .enumerate()
-            {
-                if i > 0 {
-                    out.push(b',');
-                }
-                write_sample(out, *time, *value);
-            }
-            out.extend_from_slice(b"]}");
+            write_samples(out, &series.samples);
+            out.push(b'}');
         }),
     }
     if let Some(stats) = stats {
@@ -144,6 +140,72 @@ pub(in crate::api) fn write_sample(out: &mut Vec<u8>, time_ms: i64, value: f64) 
     out.extend_from_slice(b",\"");
     write_value(out, value);
     out.extend_from_slice(b"\"]");
+}
+
+/// Writes the samples of a series: numbers as `values`, native histograms as `histograms`.
+fn write_samples(out: &mut Vec<u8>, samples: &Samples) {
+    let mut histograms = samples.histograms.iter().peekable();
+    let has_numbers = samples.len() > samples.histograms.len();
+    if has_numbers || samples.histograms.is_empty() {
+        out.extend_from_slice(b",\"values\":[");
+        let mut is_first = true;
+        let pairs = samples.timestamps_ms.iter().zip(&samples.values);
+        for (i, (time, value)) in pairs.enumerate() {
+            if histograms.next_if(|(at, _)| *at == i).is_some() {
+                continue;
+            }
+            if !is_first {
+                out.push(b',');
+            }
+            is_first = false;
+            write_sample(out, *time, *value);
+        }
+        out.push(b']');
+    }
+    if !samples.histograms.is_empty() {
+        out.extend_from_slice(b",\"histograms\":");
+        write_list(out, &samples.histograms, |out, (at, histogram)| {
+            let time_ms = samples.timestamps_ms.get(*at).copied().unwrap_or_default();
+            write_histogram_sample(out, time_ms, histogram);
+        });
+    }
+}
+
+/// Writes a native histogram with its time: count, sum, and the buckets that are not empty, each
+/// with which of its borders belong to it (0: the upper, 1: the lower, 2: neither, 3: both).
+fn write_histogram_sample(out: &mut Vec<u8>, time_ms: i64, histogram: &Histogram) {
+    let quoted = |out: &mut Vec<u8>, value: f64| {
+        out.push(b'"');
+        write_value(out, value);
+        out.push(b'"');
+    };
+    out.push(b'[');
+    write_time(out, time_ms);
+    out.extend_from_slice(b",{\"count\":");
+    quoted(out, histogram.count);
+    out.extend_from_slice(b",\"sum\":");
+    quoted(out, histogram.sum);
+    let mut buckets = promql::native::buckets(histogram);
+    buckets.retain(|bucket| bucket.count != 0.0);
+    if !buckets.is_empty() {
+        out.extend_from_slice(b",\"buckets\":");
+        write_list(out, &buckets, |out, bucket| {
+            let borders = match (bucket.lower_inclusive, bucket.upper_inclusive) {
+                (false, true) => b"[0,",
+                (true, false) => b"[1,",
+                (false, false) => b"[2,",
+                (true, true) => b"[3,",
+            };
+            out.extend_from_slice(borders);
+            quoted(out, bucket.lower);
+            out.push(b',');
+            quoted(out, bucket.upper);
+            out.push(b',');
+            quoted(out, bucket.count);
+            out.push(b']');
+        });
+    }
+    out.extend_from_slice(b"}]");
 }
 
 /// Writes milliseconds as seconds: `1.5` is `1.500`, `2` is `2`.
@@ -244,8 +306,9 @@ fn write_serde(out: &mut Vec<u8>, value: &impl Serialize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::Samples;
+    use model::Buckets;
     use promql::{Point, RangeSeries};
+    use std::sync::Arc;
 
     #[test]
     fn values_are_written_like_go_does() {
@@ -328,6 +391,7 @@ mod tests {
                 labels: labels.clone(),
                 timestamp_ms: 2_000,
                 value: f64::NAN,
+                histogram: None,
             }]),
             r#"{"resultType":"vector","result":[{"metric":{"__name__":"m","path":"C:\\\"x\"\n"},"value":[2,"NaN"]}]}"#,
         );
@@ -341,6 +405,21 @@ mod tests {
                 },
             }]),
             r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1,"1"],[2,"2.5"]]}]}"#,
+        );
+        let histogram = Histogram {
+            count: 3.0,
+            sum: 4.5,
+            positive: Buckets::from_pairs([(0, 1.0), (1, 0.0), (2, 2.0)]),
+            ..Histogram::default()
+        };
+        let mut samples = Samples::default();
+        samples.push_histogram(1_000, Arc::new(histogram));
+        check(
+            Value::Matrix(vec![RangeSeries {
+                labels: Labels::empty(),
+                samples,
+            }]),
+            r#"{"resultType":"matrix","result":[{"metric":{},"histograms":[[1,{"count":"3","sum":"4.5","buckets":[[0,"0.5","1","1"],[0,"2","4","2"]]}]]}]}"#,
         );
     }
 }
