@@ -76,17 +76,12 @@ fn added(
         reset_collision: says(ResetHint::Reset) && says(ResetHint::NotReset),
         bounds_reconciled: false,
     };
-    let sum = add(first, &mut rest.iter().map(|h| &**h), &mut met);
-    match sum {
-        Ok(sum) => {
-            w.notes.met(met, "aggregation", w.place);
-            Slot::of(sum)
-        }
-        Err(Incompatible) => {
-            w.notes.mixed_schemas(w.name, w.place);
-            Slot::Absent
-        }
-    }
+    let Ok(sum) = add(first, &mut rest.iter().map(|h| &**h), &mut met) else {
+        w.notes.mixed_schemas(w.name, w.place);
+        return Slot::Absent;
+    };
+    w.notes.met(met, "aggregation", w.place);
+    Slot::of(sum)
 }
 
 pub(super) const MIN: RangeFunction = RangeFunction {
@@ -226,14 +221,14 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_unstable_by(by_size);
+    values.sort_unstable_by(|a, b| by_size(*a, *b));
     quantile_of_sorted(q, values)
 }
 
 /// NaN counts as smallest.
-pub(super) fn by_size(a: &f64, b: &f64) -> std::cmp::Ordering {
+pub(super) fn by_size(a: f64, b: f64) -> std::cmp::Ordering {
     match (a.is_nan(), b.is_nan()) {
-        (false, false) => a.total_cmp(b),
+        (false, false) => a.total_cmp(&b),
         (a, b) => b.cmp(&a),
     }
 }

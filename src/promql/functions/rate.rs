@@ -136,18 +136,16 @@ fn mixed_last_two(w: &MixedWindow<'_>, is_rate: bool) -> Slot {
             if is_rate && (is_gauge(before) || is_gauge(last)) {
                 w.notes.not_counter(w.name, w.place);
             }
-            if !is_rate && !(is_gauge(before) && is_gauge(last)) {
+            if !(is_rate || is_gauge(before) && is_gauge(last)) {
                 w.notes.not_gauge(w.name, w.place);
             }
             let mut total = Total::of(last);
             if !is_rate || !native::is_reset(last, before) {
-                match total.add(before, -1.0) {
-                    Ok(met) => note_bounds(w, met, "subtraction"),
-                    Err(Incompatible) => {
-                        w.notes.mixed_schemas(w.name, w.place);
-                        return Slot::Absent;
-                    }
-                }
+                let Ok(met) = total.add(before, -1.0) else {
+                    w.notes.mixed_schemas(w.name, w.place);
+                    return Slot::Absent;
+                };
+                note_bounds(w, met, "subtraction");
             }
             let mut difference = total.finish();
             if is_rate {
@@ -192,7 +190,7 @@ fn mixed_rate(w: &MixedWindow<'_>, is_counter: bool, per_ms: Option<i64>) -> Slo
         }
     };
     let is_gauge = |h: &Histogram| h.reset == ResetHint::Gauge;
-    if !is_counter && !(is_gauge(first) && is_gauge(last)) {
+    if !(is_counter || is_gauge(first) && is_gauge(last)) {
         w.notes.not_gauge(w.name, w.place);
     }
     let to_zero = Some((first.count, difference.count)).filter(|_| is_counter);

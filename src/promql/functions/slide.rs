@@ -49,16 +49,16 @@ pub(super) fn quantile(slide: &Slide<'_>, out: &mut [f64]) {
         if low >= to {
             sorted.clear();
             sorted.extend_from_slice(&slide.values[low..high]);
-            sorted.sort_unstable_by(over_time::by_size);
+            sorted.sort_unstable_by(|a, b| over_time::by_size(*a, *b));
         } else {
-            let place = |sorted: &[f64], value: &f64| {
-                sorted.partition_point(|other| over_time::by_size(other, value).is_lt())
+            let place = |sorted: &[f64], value: f64| {
+                sorted.partition_point(|other| over_time::by_size(*other, value).is_lt())
             };
             for value in &slide.values[from..low] {
-                sorted.remove(place(&sorted, value));
+                sorted.remove(place(&sorted, *value));
             }
             for value in &slide.values[to..high] {
-                sorted.insert(place(&sorted, value), *value);
+                sorted.insert(place(&sorted, *value), *value);
             }
         }
         (from, to) = (low, high);
@@ -134,6 +134,9 @@ mod tests {
     use crate::column::{ABSENT, Scalar};
     use proptest::prelude::*;
 
+    type Sliding = fn(&Slide<'_>, &mut [f64]);
+    type Anew = Box<dyn Fn(&[f64]) -> f64>;
+
     fn value() -> impl Strategy<Value = f64> {
         prop_oneof![
             4 => (-5..5_i32).prop_map(f64::from),
@@ -171,8 +174,6 @@ mod tests {
                 windows: &windows,
                 params: &[Scalar::Constant(q)],
             };
-            type Sliding = fn(&Slide<'_>, &mut [f64]);
-            type Anew = Box<dyn Fn(&[f64]) -> f64>;
             let functions: [(Sliding, Anew); 5] = [
                 (sum, Box::new(over_time::sum)),
                 (average, Box::new(over_time::average)),

@@ -123,7 +123,7 @@ fn histograms(text: &str, items: &mut Vec<Item>) -> Result<(), String> {
         let inside = text.strip_prefix("{{").and_then(|t| t.strip_suffix("}}"));
         literal::parse(inside.ok_or_else(|| format!("no histogram: {text:?}"))?)
     };
-    let split = body.find("}}").map(|at| at + 2).unwrap_or(body.len());
+    let split = body.find("}}").map_or(body.len(), |at| at + 2);
     let (first, step) = body.split_at(split);
     let mut value = inside(first)?;
     let step = match step.chars().next() {
