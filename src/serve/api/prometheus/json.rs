@@ -78,15 +78,12 @@ pub(super) fn write_answer(out: &mut Vec<u8>, answer: &Answer, stats: Option<&se
         Value::Vector(points) => write_list(out, points, |out, point| {
             out.extend_from_slice(b"{\"metric\":");
             write_labels(out, &point.labels);
-            match &point.histogram {
-                Some(histogram) => {
-                    out.extend_from_slice(b",\"histogram\":");
-                    write_histogram_sample(out, point.timestamp_ms, histogram);
-                }
-                None => {
-                    out.extend_from_slice(b",\"value\":");
-                    write_sample(out, point.timestamp_ms, point.value);
-                }
+            if let Some(histogram) = &point.histogram {
+                out.extend_from_slice(b",\"histogram\":");
+                write_histogram_sample(out, point.timestamp_ms, histogram);
+            } else {
+                out.extend_from_slice(b",\"value\":");
+                write_sample(out, point.timestamp_ms, point.value);
             }
             out.push(b'}');
         }),
