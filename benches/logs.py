@@ -166,11 +166,12 @@ def measure_ingest(binary, pods, files, work, memory):
     idle = yagura.memory("VmRSS")
     started, anonymous = time.time(), 0
     # Lines of one record are joined, so their number is not known beforehand: it is done when
-    # nothing has come for some seconds.
-    stored, changed = 0.0, started
-    while stored == 0 or time.time() - changed < QUIET_SECONDS:
+    # nothing is left to read and nothing has come for some seconds.
+    stored, changed, behind = 0.0, started, 1.0
+    while stored == 0 or behind > 0 or time.time() - changed < QUIET_SECONDS:
         anonymous = max(anonymous, yagura.memory("RssAnon"))
         now = yagura.metric("yagura_log_store_lines_total")
+        behind = yagura.metric("yagura_log_tail_lag_bytes")
         if now != stored:
             stored, changed = now, time.time()
         if time.time() - started > 600:

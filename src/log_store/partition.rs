@@ -27,7 +27,7 @@ use crate::lines::Lines;
 use crate::metrics::Metrics;
 use crate::open::Generation;
 use crate::patterns::{self, PatternTable};
-use crate::table::{self, BlockMeta, count_minutes};
+use crate::table::{self, BlockMeta, count_minutes, levels_of};
 use crate::values::{self, FieldValues, ValuesWriter};
 
 const BLOCK_FILE: &str = "blocks";
@@ -397,6 +397,7 @@ fn read_back(
 
 fn meta_of(block: &PendingBlock, offset: u64, len: usize) -> Result<BlockMeta, StoreError> {
     let (min_ns, max_ns) = block.lines.time_range().unwrap_or_default();
+    let counts = count_minutes(block.lines.times(), block.lines.levels());
     Ok(BlockMeta {
         stream: block.stream,
         first_sequence: block.first_sequence,
@@ -407,7 +408,8 @@ fn meta_of(block: &PendingBlock, offset: u64, len: usize) -> Result<BlockMeta, S
             .map_err(|_| StoreError::Refused("a line does not fit into a block".to_owned()))?,
         min_ns,
         max_ns,
-        counts: count_minutes(block.lines.times(), block.lines.levels()),
+        levels: levels_of(&counts),
+        counts,
     })
 }
 

@@ -40,14 +40,11 @@ pub(crate) struct BlockMeta {
     pub(crate) max_ns: i64,
     /// Counts by minute and level, ascending.
     pub(crate) counts: Vec<MinuteCount>,
+    /// The levels of its lines, a bit each ([`levels_of`] the counts).
+    pub(crate) levels: u8,
 }
 
 impl BlockMeta {
-    /// The levels of its lines, a bit each.
-    pub(crate) fn levels(&self) -> u8 {
-        self.counts.iter().fold(0, |mask, c| mask | 1 << c.level)
-    }
-
     /// Whether it may have lines in a time range, to the minute.
     pub(crate) fn may_have_lines_in(&self, window: Window) -> bool {
         window.overlaps(self.min_ns, self.max_ns)
@@ -56,6 +53,11 @@ impl BlockMeta {
                 window.overlaps(start_ns, start_ns.saturating_add(MINUTE_NS - 1))
             })
     }
+}
+
+/// The levels of some counts, a bit each.
+pub(crate) fn levels_of(counts: &[MinuteCount]) -> u8 {
+    counts.iter().fold(0, |mask, c| mask | 1 << c.level)
 }
 
 /// Counts lines by minute and level.
@@ -128,6 +130,7 @@ fn read_block(cursor: &mut Cursor<'_>) -> Result<BlockMeta, Corrupt> {
         min_ns: cursor.zigzag()?,
         max_ns: cursor.zigzag()?,
         counts: Vec::new(),
+        levels: 0,
     };
     let mut minute = 0i64;
     for _ in 0..cursor.size()? {
@@ -142,6 +145,7 @@ fn read_block(cursor: &mut Cursor<'_>) -> Result<BlockMeta, Corrupt> {
             lines: small(cursor.varint()?)?,
         });
     }
+    block.levels = levels_of(&block.counts);
     Ok(block)
 }
 
@@ -162,6 +166,7 @@ mod tests {
             min_ns: i64::MIN,
             max_ns: i64::MAX,
             counts: count_minutes(&times, &levels),
+            levels: 1 << 3 | 1 << 5 | 1,
         }]
     }
 
@@ -176,7 +181,7 @@ mod tests {
             counts,
             [(-1, 3, 1), (0, 3, 2), (0, 5, 1), (1, 3, 1), (3, 0, 1)]
         );
-        assert_eq!(table()[0].levels(), 1 << 3 | 1 << 5 | 1);
+        assert_eq!(levels_of(&table()[0].counts), table()[0].levels);
     }
 
     #[test]

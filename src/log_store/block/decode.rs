@@ -3,19 +3,20 @@
 //! Opening reads the directory; frames are decompressed and columns decoded when first needed and
 //! kept while the block is open. Nothing in a block, however damaged, makes this panic.
 
+mod columns;
+
 use std::ops::Range;
 
 use model::Level;
 
 use super::bytes::{Corrupt, Cursor};
-use super::directory::{Column, Firsts, Piece, Places, Shape, Stored, read_shape};
+use super::directory::{Firsts, Piece, Places, Shape, read_shape};
 use super::fields::ShapeFields;
-use super::frames::{Frames, Place, value, value_ends};
+use super::frames::{Frames, Place};
 use super::ints::IntLayout;
-use super::time_text::{self, power_of_ten};
 use super::{
-    FRAME_DICTIONARY, FRAME_DIRECTORY, FRAME_ODD, FRAME_PACKED, FRAME_TEXT, FRAMES_FIXED,
-    HAS_ESCAPES, HAS_RETURNS, LINES_MAX, VERSION, VERSION_OLDEST,
+    FRAME_DIRECTORY, FRAME_ODD, FRAMES_FIXED, HAS_ESCAPES, HAS_RETURNS, LINES_MAX, VERSION,
+    VERSION_OLDEST,
 };
 
 /// An open block.
@@ -229,142 +230,6 @@ impl Block {
         Ok(())
     }
 
-    /// Decodes what [`Block::write_value`] needs for a column.
-    pub(super) fn prepare_column(&mut self, shape: usize, column: usize) -> Result<(), Corrupt> {
-        let Some((n, column)) = self
-            .shapes
-            .get_mut(shape)
-            .and_then(|s| Some((s.rows.len(), s.columns.get_mut(column)?)))
-        else {
-            return Err(Corrupt("a shape has no such column"));
-        };
-        let mut is_time = false;
-        match &column.stored {
-            Stored::Integer(source) | Stored::Decimal(source, _) | Stored::Time(_, source) => {
-                is_time = matches!(column.stored, Stored::Time(..));
-                if column.ints.is_none() {
-                    let payload = self.frames.payload(&source.1)?;
-                    column.ints = Some(source.0.decode(payload, n)?);
-                }
-            }
-            Stored::Dictionary { ids, count, .. } => {
-                if column.ids.is_none() {
-                    let payload = self.frames.payload(&ids.0)?;
-                    if payload.len() != n || payload.iter().any(|id| usize::from(*id) >= *count) {
-                        return Err(Corrupt("a dictionary column is wrong"));
-                    }
-                    column.ids = Some(payload.to_vec());
-                }
-                self.dictionary_ends()?;
-            }
-            Stored::Text { .. } => {
-                self.text_ends()?;
-            }
-            Stored::Hex { .. } => {
-                self.frame(FRAME_PACKED)?;
-            }
-            Stored::Constant(_) => {}
-            Stored::TimeConstant(..) => is_time = true,
-        }
-        if is_time {
-            self.prepare_times()?;
-        }
-        Ok(())
-    }
-
-    /// Appends one value of a prepared column.
-    pub(super) fn write_value(
-        &self,
-        column: &Column,
-        index: usize,
-        time_ns: i64,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Corrupt> {
-        let int = || {
-            column
-                .ints
-                .as_ref()
-                .and_then(|ints| ints.get(index))
-                .copied()
-                .ok_or(Corrupt("a number is missing"))
-        };
-        match &column.stored {
-            Stored::Constant(range) => {
-                out.extend_from_slice(self.directory.get(range.clone()).unwrap_or_default());
-            }
-            Stored::Integer(_) => time_text::put_number(out, int()?, 1),
-            Stored::Decimal(_, digits) => {
-                let scale = power_of_ten(*digits);
-                time_text::put_number(out, int()? / scale, 1);
-                out.push(b'.');
-                time_text::put_number(out, int()? % scale, *digits);
-            }
-            Stored::Hex { start, width } => {
-                let packed = self
-                    .loaded(FRAME_PACKED)
-                    .get(start + index * width..start + (index + 1) * width)
-                    .ok_or(Corrupt("a packed value is missing"))?;
-                for byte in packed {
-                    out.push(hex_char(byte >> 4));
-                    out.push(hex_char(byte & 15));
-                }
-            }
-            Stored::Dictionary { first, .. } => {
-                let id = column
-                    .ids
-                    .as_ref()
-                    .and_then(|ids| ids.get(index))
-                    .ok_or(Corrupt("a dictionary number is missing"))?;
-                out.extend_from_slice(self.dictionary_value(first + usize::from(*id))?);
-            }
-            Stored::Text { first, .. } => out.extend_from_slice(self.text_value(first + index)?),
-            Stored::TimeConstant(form, difference) => {
-                time_text::write(out, *form, time_ns, *difference);
-            }
-            Stored::Time(form, _) => time_text::write(out, *form, time_ns, int()?),
-        }
-        Ok(())
-    }
-
-    /// A literal or a constant.
-    pub(super) fn fixed(&self, range: &Range<usize>) -> &[u8] {
-        self.directory.get(range.clone()).unwrap_or_default()
-    }
-
-    /// Numbers of the dictionary entries of a prepared column, row by row.
-    pub(super) fn dictionary_ids(column: &Column) -> &[u8] {
-        column.ids.as_deref().unwrap_or_default()
-    }
-
-    /// The whole dictionary frame.
-    pub(super) fn dictionary_frame(&mut self) -> Result<&[u8], Corrupt> {
-        self.frame(FRAME_DICTIONARY)
-    }
-
-    /// The frame of all hex columns.
-    pub(super) fn packed_frame(&mut self) -> Result<&[u8], Corrupt> {
-        self.frame(FRAME_PACKED)
-    }
-
-    /// The whole dictionary frame and the ends of its values.
-    pub(super) fn dictionary(&mut self) -> Result<(&[u8], &[u32]), Corrupt> {
-        self.dictionary_ends()?;
-        let ends = self.dictionary_ends.as_deref().unwrap_or_default();
-        Ok((self.frames.loaded(FRAME_DICTIONARY), ends))
-    }
-
-    /// The whole text frame and the ends of its values.
-    pub(super) fn texts(&mut self) -> Result<(&[u8], &[u32]), Corrupt> {
-        self.text_ends()?;
-        let ends = self.text_ends.as_deref().unwrap_or_default();
-        Ok((self.frames.loaded(FRAME_TEXT), ends))
-    }
-
-    /// The whole text frame.
-    pub(super) fn text_frame(&mut self) -> Result<&[u8], Corrupt> {
-        self.frame(FRAME_TEXT)
-    }
-
     /// The texts of the lines kept as they are.
     pub(super) fn odd_texts(&mut self) -> Result<Vec<&[u8]>, Corrupt> {
         let ranges = self.odd_lines()?.to_vec();
@@ -391,188 +256,10 @@ impl Block {
         Ok(self.odd.as_deref().unwrap_or_default())
     }
 
-    fn dictionary_ends(&mut self) -> Result<(), Corrupt> {
-        if self.dictionary_ends.is_none() {
-            self.dictionary_ends = Some(value_ends(self.frame(FRAME_DICTIONARY)?));
-        }
-        Ok(())
-    }
-
-    fn text_ends(&mut self) -> Result<(), Corrupt> {
-        if self.text_ends.is_none() {
-            self.text_ends = Some(value_ends(self.frame(FRAME_TEXT)?));
-        }
-        Ok(())
-    }
-
-    pub(super) fn dictionary_value(&self, i: usize) -> Result<&[u8], Corrupt> {
-        let ends = self.dictionary_ends.as_deref().unwrap_or_default();
-        value(self.loaded(FRAME_DICTIONARY), ends, i)
-    }
-
-    pub(super) fn text_value(&self, i: usize) -> Result<&[u8], Corrupt> {
-        let ends = self.text_ends.as_deref().unwrap_or_default();
-        value(self.loaded(FRAME_TEXT), ends, i)
-    }
-
     fn frame(&mut self, frame: usize) -> Result<&[u8], Corrupt> {
         self.frames.load(frame)
-    }
-
-    pub(super) fn loaded(&self, frame: usize) -> &[u8] {
-        self.frames.loaded(frame)
-    }
-}
-
-fn hex_char(digit: u8) -> u8 {
-    if digit < 10 {
-        b'0' + digit
-    } else {
-        b'a' + digit - 10
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::encode::Encoder;
-    use super::*;
-    use crate::lines::Lines;
-    use proptest::prelude::*;
-
-    const NOW: i64 = 1_795_305_605_123_456_789;
-
-    fn round_trip(lines: &Lines) -> EncodedLen {
-        let encoded = Encoder::new()
-            .and_then(|mut e| e.encode(lines))
-            .expect("a block");
-        let len = encoded.bytes.len();
-        let mut block = Block::open(encoded.bytes).expect("it opens");
-        assert_eq!(block.len(), lines.len());
-        assert_eq!(block.times().expect("times"), lines.times());
-        assert_eq!(block.levels().expect("levels"), lines.levels());
-        for (row, text) in lines.texts().enumerate() {
-            let mut out = Vec::new();
-            block.line(row, &mut out).expect("a line");
-            assert_eq!(
-                String::from_utf8_lossy(&out),
-                String::from_utf8_lossy(text),
-                "line {row}"
-            );
-            assert_eq!(out, text);
-        }
-        EncodedLen(len)
-    }
-
-    struct EncodedLen(usize);
-
-    #[test]
-    fn every_kind_of_column_comes_back() {
-        let mut lines = Lines::default();
-        for i in 0..2000i64 {
-            let time_ns = NOW + i * 1_000_003;
-            let text = format!(
-                "{{\"ts\":\"2026-11-22T00:00:{:02}.{:03}Z\",\"n\":{},\"d\":{}.{:03},\"id\":\"{:016x}\",\"level\":\"{}\",\"same\":\"x1\",\"free\":\"v{} w\"}}",
-                i % 60,
-                i % 1000,
-                i * 7919,
-                i,
-                i % 1000,
-                i * 0x9e37_79b9,
-                ["info", "warn"][i as usize % 2],
-                i * 31
-            );
-            lines.push(time_ns, Level::Info, text.as_bytes());
-        }
-        let raw = lines.text_bytes();
-        let EncodedLen(len) = round_trip(&lines);
-        assert!(len * 8 < raw, "{len} of {raw}");
-    }
-
-    #[test]
-    fn strange_lines_come_back() {
-        let mut lines = Lines::default();
-        for text in [
-            &b""[..],
-            b"\n",
-            b"a\nb 12\nc",
-            b"\x01\x02\x00",
-            b"\xff\xfe 12 \"",
-            b"a=\"",
-            b"a=\"x\\",
-            b"=\"\\\n\"",
-            b"007 0.50 1e5 00.1 0.0000001",
-            b"9999-12-31T23:59:59Z 23:59:60",
-            b"\x1b[31mred1\x1b[0m",
-            b"99999999999999999999 18446744073709551616",
-        ] {
-            for i in 0..5 {
-                lines.push(NOW - i, Level::Error, text);
-            }
-        }
-        round_trip(&lines);
-    }
-
-    #[test]
-    fn damage_is_told_and_never_panics() {
-        let mut lines = Lines::default();
-        for i in 0..50 {
-            lines.push(
-                NOW,
-                Level::Info,
-                format!("took {i}ms id={i:08x}").as_bytes(),
-            );
-        }
-        let good = Encoder::new()
-            .and_then(|mut e| e.encode(&lines))
-            .expect("a block")
-            .bytes;
-        for at in 0..good.len() {
-            let mut bad = good.clone();
-            bad[at] ^= 0x10;
-            assert!(Block::open(bad).is_err(), "byte {at}");
-        }
-        // The same with a checksum that matches: wrong answers are possible, panics are not.
-        for at in 4..good.len() {
-            let mut bad = good.clone();
-            bad[at] ^= 0x10;
-            let checksum = crc32fast::hash(&bad[4..]);
-            bad[..4].copy_from_slice(&checksum.to_le_bytes());
-            if let Ok(mut block) = Block::open(bad) {
-                let _ = (block.times(), block.levels());
-                for row in 0..block.len().min(100) {
-                    let _ = block.line(row, &mut Vec::new());
-                }
-            }
-        }
-    }
-
-    fn any_text() -> impl Strategy<Value = Vec<u8>> {
-        let piece = prop_oneof![
-            Just(b"level=info ".to_vec()),
-            Just(b"\"k\":\"v\", ".to_vec()),
-            (0u32..100_000).prop_map(|n| format!("{n} ").into_bytes()),
-            (0u32..1000).prop_map(|n| format!("took {n}ms ").into_bytes()),
-            (0u32..1000).prop_map(|n| format!("0.{n:03},").into_bytes()),
-            any::<u32>().prop_map(|n| format!("id={n:08x};").into_bytes()),
-            (0u32..60).prop_map(|n| format!("2026-11-22T10:00:{n:02}.123Z ").into_bytes()),
-            (0u32..60).prop_map(|n| format!("10:00:{n:02},123456").into_bytes()),
-            "[ -~]{0,8}".prop_map(String::into_bytes),
-            prop::collection::vec(any::<u8>(), 0..6),
-        ];
-        prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(200))]
-        #[test]
-        fn any_bytes_come_back(
-            texts in prop::collection::vec((any_text(), any::<i64>(), 0u8..7), 1..60),
-        ) {
-            let mut lines = Lines::default();
-            for (text, time_ns, level) in &texts {
-                lines.push(*time_ns, Level::from_number(*level), text);
-            }
-            round_trip(&lines);
-        }
-    }
-}
+mod tests;

@@ -17,13 +17,11 @@ impl Block {
         column: usize,
     ) -> Result<Vec<usize>, Corrupt> {
         let mut text = Vec::new();
-        let mut ends = Vec::new();
         self.write_values(shape, column, |value| {
             text.extend_from_slice(value);
-            ends.push(text.len() as u32);
             text.push(VALUE_END);
         })?;
-        Ok(values_with(sought, &text, &ends))
+        Ok(values_with(sought, &text))
     }
 
     /// Whether the whole bytes of a text stand anywhere among the packed values.

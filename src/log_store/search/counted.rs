@@ -113,7 +113,7 @@ impl<'a> Counted<'a> {
         let values = values
             .get_or_init(|| partition.values(name, self.metrics))
             .as_ref()?;
-        let levels = levels & block.levels();
+        let levels = levels & block.levels;
         let counts = values.of_block(*number, levels)?;
         let is_wanted = |level: u8| levels >> level & 1 == 1;
         let mut without = lines_by_level(block);

@@ -168,7 +168,7 @@ fn fold_counts(
     let one_grain = (source.min_ns.div_euclid(grain_ns) == source.max_ns.div_euclid(grain_ns))
         .then(|| floor(source.min_ns, grain_ns));
     let one_level = source.meta().and_then(|block| {
-        let levels = block.levels();
+        let levels = block.levels;
         levels
             .is_power_of_two()
             .then(|| Level::from_number(levels.trailing_zeros() as u8))

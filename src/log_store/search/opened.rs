@@ -96,7 +96,7 @@ impl<'a> Opened<'a> {
         }
         let mut verdict = of_stream
             .condition
-            .decide(&mut block, meta.levels(), among.as_ref())
+            .decide(&mut block, meta.levels, among.as_ref())
             .map_err(damaged)?;
         if let Some(inside) = &among {
             verdict.sure.intersect(inside);

@@ -188,7 +188,7 @@ impl Need {
             Self::Levels(mask) => {
                 let mut found = Bits::none(n);
                 for (i, block) in table.iter().enumerate() {
-                    if block.levels() & mask != 0 {
+                    if block.levels & mask != 0 {
                         found.insert(i);
                     }
                 }
