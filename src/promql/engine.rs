@@ -195,7 +195,7 @@ impl Engine {
         })
     }
 
-    fn query<'a>(
+    pub(crate) fn query<'a>(
         &'a self,
         reader: &'a dyn SeriesReader,
         text: &str,

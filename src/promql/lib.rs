@@ -17,6 +17,7 @@
 mod column;
 mod engine;
 mod eval;
+mod explained;
 mod extent;
 mod go;
 mod grid;
@@ -37,6 +38,7 @@ mod binary;
 mod functions;
 
 pub use engine::{Context, Engine, Options};
+pub use explained::{Explained, Missing};
 pub use syntax::{
     Expr, Outline, OutlineKind, Selector, Signature, ValueKind, aggregation_signatures, explain,
     format, format_line, function_signatures, parse, parse_selector, tree_json,
