@@ -9,6 +9,7 @@ use crate::block::bytes::Corrupt;
 use crate::block::decode::Block;
 use crate::block::encode::Encoder;
 use crate::block::fields::{ABSENT, ASK, Wanted};
+use crate::block::sought::Sought;
 use crate::lines::Lines;
 use crate::table;
 
@@ -43,23 +44,30 @@ pub fn round_trip(text: &[u8]) {
     let bytes = with_checksum(&block_of(text));
     let mut block = Block::open(bytes).expect("a block that was just written");
     assert_eq!(block.len(), lines.len());
-    let times = block.times().expect("times");
-    assert_eq!(times, lines.times());
+    assert_eq!(block.times().expect("times"), lines.times());
     assert_eq!(block.levels().expect("levels"), lines.levels());
     for (row, text) in lines.texts().enumerate() {
         let mut line = Vec::new();
-        block.line(row, times[row], &mut line).expect("a line");
+        block.line(row, &mut line).expect("a line");
         assert_eq!(line, text, "line {row}");
     }
     let needle = Needle::whole("error").expect("a word");
-    let may_have = block.rows_with(&needle, &times).expect("rows");
+    let verdict = block.find(&Sought::needle(&needle), None).expect("rows");
     for (row, text) in lines.texts().enumerate() {
-        let is_left_out = needle.is_in(text) && !may_have.contains(row);
-        assert!(!is_left_out, "line {row} holds the word and is left out");
+        let holds = needle.is_in(text);
+        assert!(
+            !holds || verdict.maybe.contains(row),
+            "line {row} holds the word and is left out"
+        );
+        assert!(
+            holds || !verdict.sure.contains(row),
+            "line {row} does not hold the word"
+        );
     }
+    block.summary(&lines).expect("a summary");
     let rows = Bits::all(block.len());
     for name in ["level", "a", "msg", "http.status"] {
-        let column = block.field(Wanted::First(name), &rows, &times);
+        let column = block.field(Wanted::First(name), &rows);
         let column = column.expect("a field");
         for (row, text) in lines.texts().enumerate() {
             let fields = LineFields::of(text);
@@ -95,18 +103,18 @@ fn lines_of(text: &[u8]) -> Lines {
 
 fn read_all(bytes: Vec<u8>) -> Result<(), Corrupt> {
     let mut block = Block::open(bytes)?;
-    let times = block.times()?;
+    block.times()?;
     block.levels()?;
     let rows = Bits::all(block.len());
-    block.field(Wanted::First("level"), &rows, &times)?;
-    block.field(Wanted::Message, &rows, &times)?;
+    block.field(Wanted::First("level"), &rows)?;
+    block.field(Wanted::Message, &rows)?;
     if let Some(needle) = Needle::whole("error") {
-        block.rows_with(&needle, &times)?;
+        block.find(&Sought::needle(&needle), None)?;
     }
     let mut line = Vec::new();
-    for (row, time_ns) in times.iter().enumerate() {
+    for row in 0..block.len() {
         line.clear();
-        block.line(row, *time_ns, &mut line)?;
+        block.line(row, &mut line)?;
     }
     Ok(())
 }
