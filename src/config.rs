@@ -14,6 +14,10 @@ use yaml::{FileOrInline, Spanned};
 use crate::cli::ServeArgs;
 use crate::inputs::{Receive, Syslog};
 
+mod prometheus;
+
+pub(crate) use prometheus::Prometheus;
+
 const LISTEN_DEFAULT: &str = "127.0.0.1:9849";
 const DATA_DEFAULT: &str = "yagura-data";
 /// Below this, the stores' own buffers have no room to work.
@@ -98,37 +102,6 @@ impl Default for Logs {
     }
 }
 
-/// A Prometheus configuration file, as far as it is carried out.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Prometheus {
-    pub(crate) global: metric_scrape::GlobalConfig,
-    pub(crate) scrape_configs: Vec<metric_scrape::ScrapeConfig>,
-    /// Globs of rule files, relative to this file.
-    pub(crate) rule_files: Vec<String>,
-    /// Left to the built-in Alertmanager; other targets are not supported yet.
-    alerting: Option<Unsupported>,
-    remote_write: Option<Unsupported>,
-    remote_read: Option<Unsupported>,
-    scrape_config_files: Option<Unsupported>,
-    storage: Option<Unsupported>,
-    tracing: Option<Unsupported>,
-    otlp: Option<Unsupported>,
-    runtime: Option<Unsupported>,
-}
-
-/// A key that Prometheus knows and that is refused by name rather than left out in silence.
-#[derive(Debug, Clone)]
-struct Unsupported;
-
-impl<'de> Deserialize<'de> for Unsupported {
-    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(serde::de::Error::custom(
-            "Yagura does not carry out this section yet: take it out",
-        ))
-    }
-}
-
 /// The one-line way to be told of alerts.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -169,7 +142,15 @@ impl Config {
             .map_or_else(|| "configuration".to_owned(), |p| p.display().to_string());
         check_storage(&file.storage).with_context(|| name.clone())?;
         file.receive.check().with_context(|| name.clone())?;
-        let (prometheus, prometheus_dir) = match file.prometheus {
+        let section = match (&args.prometheus_config, file.prometheus) {
+            (Some(_), Some(_)) => bail!(
+                "{name}: `prometheus` is set, and so is --prometheus-config: take one of them out"
+            ),
+            // As the shell has it: not relative to our own file.
+            (Some(path), None) => Some(FileOrInline::File(std::path::absolute(path)?)),
+            (None, section) => section,
+        };
+        let (mut prometheus, prometheus_dir) = match section {
             Some(FileOrInline::File(path)) => {
                 let path = dir.join(path);
                 (read(&path)?, folder_of(&path))
@@ -177,6 +158,7 @@ impl Config {
             Some(FileOrInline::Inline(prometheus)) => (prometheus, dir.clone()),
             None => (Prometheus::default(), dir.clone()),
         };
+        prometheus.settle_in(&prometheus_dir)?;
         let alertmanager = match (file.alertmanager, file.notify.and_then(|n| n.webhook)) {
             (Some(_), Some(_)) => bail!(
                 "{name}: both `alertmanager` and `notify` are set: `notify` is the short form \

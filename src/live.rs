@@ -183,6 +183,7 @@ impl Live {
             global: prometheus.global.clone(),
             scrape_configs: prometheus.scrape_configs.clone(),
             locals,
+            discoveries: Vec::new(),
         })?;
         *self.own_interval.lock() = own_interval;
         self.log_rules.replace(log_rules);
@@ -217,6 +218,7 @@ impl Live {
 
         let problems = built_in.problems.iter().chain(&loaded.problems);
         let mut warnings: Vec<String> = problems.map(ToString::to_string).collect();
+        warnings.extend(prometheus.idle_keys());
         for key in self.fixed.changed(&Fixed::of(config)) {
             warnings.push(format!(
                 "`{key}` was changed: restart Yagura to use the new value"

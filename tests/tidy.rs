@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("log_query", &["template"]),
     ("log_rules", &["log_query", "yaml"]),
     ("http_client", &[]),
-    ("metric_scrape", &["http_client"]),
+    ("metric_scrape", &["http_client", "yaml"]),
     ("metric_host", &[]),
     ("metric_store", &[]),
     ("metric_import", &["wire"]),
@@ -55,7 +55,7 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
 
 /// Folders in `src/` that belong to the binary, or that proptest leaves behind when a property
 /// fails (git-ignored), and are no rooms.
-const BINARY_FOLDERS: &[&str] = &["cli", "proptest-regressions"];
+const BINARY_FOLDERS: &[&str] = &["cli", "config", "proptest-regressions"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

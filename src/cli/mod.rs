@@ -69,6 +69,9 @@ pub(crate) struct ServeArgs {
     /// Configuration file (YAML)
     #[arg(long, env = "YAGURA_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Prometheus' own configuration file, in place of the section `prometheus`
+    #[arg(long, env = "YAGURA_PROMETHEUS_CONFIG", value_name = "FILE")]
+    pub(crate) prometheus_config: Option<PathBuf>,
     /// Folder for all data [default: ./yagura-data]
     #[arg(long, env = "YAGURA_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,

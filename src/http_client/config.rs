@@ -244,7 +244,9 @@ impl HttpClientConfig {
         }
     }
 
-    pub(crate) fn start_files_in(&mut self, dir: &Path) {
+    /// Makes names of files that are relative start in `dir`; `http_files_in` of a section that
+    /// holds these keys calls it.
+    pub fn start_files_in(&mut self, dir: &Path) {
         if let Some(basic) = &mut self.basic_auth {
             start_in(dir, &mut basic.username_file);
             start_in(dir, &mut basic.password_file);

@@ -1,5 +1,6 @@
 //! What can go wrong, in sentences for people.
 
+use http_client::HttpClientError;
 use model::StoreError;
 
 use crate::config::Size;
@@ -19,9 +20,18 @@ pub enum ScrapeError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The target could not be reached, or did not answer like an HTTP server.
-    #[error("{0}")]
-    Connection(String),
+    /// The target could not be reached, did not answer like an HTTP server, or the settings for
+    /// asking it do not work.
+    #[error(transparent)]
+    Http(#[from] HttpClientError),
+    /// The job has more targets than it may have.
+    #[error("the job has {count} targets, target_limit is {limit}: none of them is scraped")]
+    TargetLimit {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        limit: u64,
+    },
     /// No whole page within the timeout.
     #[error("no whole page within {}: {stage}", model::duration::format(*timeout))]
     Timeout {
@@ -61,9 +71,6 @@ pub enum ScrapeError {
         /// How many there may be.
         limit: usize,
     },
-    /// A password, token or certificate file cannot be used.
-    #[error("{0}")]
-    Credentials(String),
     /// A source inside the process could not answer.
     #[error("{0}")]
     Local(String),
@@ -93,7 +100,11 @@ impl ScrapeError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Config { .. } => "config",
-            Self::Connection(_) => "connection",
+            Self::Http(HttpClientError::Credentials(_) | HttpClientError::Token { .. }) => {
+                "credentials"
+            }
+            Self::Http(_) => "connection",
+            Self::TargetLimit { .. } => "target_limit",
             Self::Timeout { .. } => "timeout",
             Self::Status { .. } => "status",
             Self::ContentType(_) => "content_type",
@@ -101,7 +112,6 @@ impl ScrapeError {
             Self::Busy(_) => "busy",
             Self::Page(_) => "page",
             Self::SampleLimit { .. } => "sample_limit",
-            Self::Credentials(_) => "credentials",
             Self::Local(_) => "local",
             Self::Panicked(_) => "panic",
             Self::Store(_) => "store",

@@ -21,7 +21,7 @@ fn client(keys: &str) -> Arc<JobClient> {
         serde_saphyr::from_str(&format!("{{job_name: j, {keys}}}")).expect("a good job");
     let global = GlobalConfig::default();
     job.check(&global).expect("a good job");
-    Clients::default().of_job(&global, &job)
+    Arc::new(JobClient::of_job(&Clients::default(), &global, &job))
 }
 
 async fn fetch_with(

@@ -16,13 +16,23 @@ use crate::series::report_labels;
 use crate::target::TargetSpec;
 
 /// The scrape's own metrics, as Prometheus names them.
-const REPORT: [&str; 5] = [
+const REPORT: [&str; 8] = [
     "up",
     "scrape_duration_seconds",
     "scrape_samples_scraped",
     "scrape_samples_post_metric_relabeling",
     "scrape_series_added",
+    // Only with `extra_scrape_metrics`.
+    "scrape_timeout_seconds",
+    "scrape_sample_limit",
+    "scrape_body_size_bytes",
 ];
+
+/// How many of them are always there.
+const REPORT_USUAL: usize = 5;
+
+/// The value of `scrape_body_size_bytes` for a page that was cut off.
+const BODY_CUT_OFF: f64 = -1.0;
 
 /// Samples that claim to be from later than this are left out.
 const FUTURE_MAX_MS: i64 = 10 * 60 * 1000;
@@ -113,6 +123,11 @@ impl Ledger {
         counts: &mut Counts,
     ) -> Result<Option<String>, ScrapeError> {
         let opened = self.open(spec)?;
+        let body_bytes = match &page {
+            Ok((page, _)) => page.len() as f64,
+            Err(ScrapeError::BodyLimit(_)) => BODY_CUT_OFF,
+            Err(_) => 0.0,
+        };
         let read =
             page.and_then(|(page, format)| self.read(spec, opened.target, &page, format, counts));
         let (mut commit, failure) = match read {
@@ -132,6 +147,9 @@ impl Ledger {
             counts.scraped as f64,
             counts.kept as f64,
             commit.added as f64,
+            spec.timeout.as_secs_f64(),
+            spec.samples_max.unwrap_or(0) as f64,
+            body_bytes,
         ];
         let mut samples = std::mem::take(&mut commit.samples);
         samples.extend(commit.stale.iter().map(|slot| (*slot, stale_nan())));
@@ -166,15 +184,21 @@ impl Ledger {
 
     /// Opens the target and its own series, where that has not succeeded before.
     fn open(&mut self, spec: &TargetSpec) -> Result<Opened, StoreError> {
+        let wanted = match spec.extra_metrics {
+            true => REPORT.len(),
+            false => REPORT_USUAL,
+        };
         let mut opened = match &self.opened {
-            Some(opened) if opened.report.iter().all(Option::is_some) => return Ok(opened.clone()),
+            Some(opened) if opened.report.iter().take(wanted).all(Option::is_some) => {
+                return Ok(opened.clone());
+            }
             Some(opened) => opened.clone(),
             None => Opened {
                 target: self.sink.open_target(&spec.name)?,
                 report: [None; REPORT.len()],
             },
         };
-        for (slot, metric) in opened.report.iter_mut().zip(REPORT) {
+        for (slot, metric) in opened.report.iter_mut().zip(REPORT).take(wanted) {
             // A store that is full may refuse these; the target goes on without.
             if slot.is_none() {
                 let labels = report_labels(&spec.labels, metric);

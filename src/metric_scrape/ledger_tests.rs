@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::fixture::MemorySink;
-use crate::http::Clients;
 use crate::{GlobalConfig, ScrapeConfig};
+use http_client::Clients;
 
 struct Fixture {
     sink: Arc<MemorySink>,
@@ -17,8 +17,8 @@ fn fixture(keys: &str) -> Fixture {
     let yaml = format!("{{job_name: j, static_configs: [{{targets: ['h:1']}}], {keys}}}");
     let job: ScrapeConfig = serde_saphyr::from_str(&yaml).expect("a good job");
     let global = GlobalConfig::default();
-    let client = Clients::default().of_job(&global, &job);
-    let targets = crate::target::of_job(&global, &job, &client).expect("a good target");
+    let job = crate::target::Job::new(&global, &job, &Clients::default()).expect("a good job");
+    let targets = job.targets(&[], &[]).targets;
     let sink = MemorySink::new();
     Fixture {
         ledger: Ledger::new(sink.clone(), Metrics::default()),
@@ -45,7 +45,7 @@ impl Fixture {
 
     fn fail(&mut self) -> Outcome {
         let time = self.time();
-        let failure = Err(ScrapeError::Connection("nobody there".to_owned()));
+        let failure = Err(ScrapeError::Local("nobody there".to_owned()));
         self.ledger.store(&self.spec, failure, time)
     }
 
@@ -200,4 +200,32 @@ fn changed_rules_end_only_what_they_change() {
     f.scrape("a 2\nb 2\n");
     assert_eq!(f.series("a"), "1 2");
     assert_eq!(f.series("b"), "1 gone");
+}
+
+#[test]
+fn extra_metrics_of_a_scrape_are_written_where_they_are_wanted() {
+    let mut f = fixture("extra_scrape_metrics: true, sample_limit: 7, scrape_timeout: 5s");
+    f.scrape("a 1\n");
+    f.fail();
+    assert_eq!(f.series("scrape_timeout_seconds"), "5 5");
+    assert_eq!(f.series("scrape_sample_limit"), "7 7");
+    assert_eq!(f.series("scrape_body_size_bytes"), "4 0");
+    let mut plain = fixture("sample_limit: 7");
+    plain.scrape("a 1\n");
+    assert_eq!(plain.series("scrape_sample_limit"), "");
+}
+
+#[test]
+fn legacy_names_are_insisted_on_where_they_are_wanted() {
+    let page = "{\"a.b\"} 1\n";
+    let mut any = fixture("honor_labels: true");
+    assert!(any.scrape(page).up);
+    let mut legacy = fixture("metric_name_validation_scheme: legacy");
+    let outcome = legacy.scrape(page);
+    assert!(!outcome.up);
+    assert!(
+        outcome
+            .error
+            .is_some_and(|e| e.contains("\"a.b\"") && e.contains("legacy"))
+    );
 }

@@ -3,7 +3,8 @@
 //! The way of a scrape, one file per step:
 //!
 //! 1. [`config`]: the scrape part of a Prometheus configuration file, checked.
-//! 2. [`target`]: a job and an address become a target with labels ([`relabel`]).
+//! 2. [`discovery`] finds addresses; [`target`]: a job and an address become a target with labels
+//!    ([`relabel`]).
 //! 3. [`Scraper`] keeps one loop (`scrape_loop`) per target running; loops do not wait for one
 //!    another.
 //! 4. `http` or `local` fetches a page within its timeout and size.
@@ -14,6 +15,7 @@
 //! It knows no store (only `model::SampleSink`), no Kubernetes and no web page.
 
 pub mod config;
+pub mod discovery;
 mod error;
 pub mod exposition;
 #[cfg(test)]
@@ -31,6 +33,7 @@ mod series;
 pub mod target;
 
 pub use config::{GlobalConfig, ScrapeConfig};
+pub use discovery::{Discovery, DiscoveryTask, Found, TargetGroup, TargetLabels};
 pub use error::ScrapeError;
 pub use local::{LocalSource, LocalTarget};
 pub use metrics::Metrics;

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::ScrapeError;
 use crate::exposition::Format;
 use crate::page::Timestamps;
-use crate::target::{Source, TargetSpec};
+use crate::target::{HistogramRules, Source, TargetSpec};
 
 /// Answers with a page in the text format or OpenMetrics, or says in a sentence why it cannot.
 #[derive(Clone)]
@@ -69,6 +69,8 @@ impl LocalTarget {
                 track_staleness: false,
             },
             samples_max: None,
+            extra_metrics: false,
+            histograms: HistogramRules::default(),
         }
     }
 }

@@ -32,6 +32,10 @@ pub struct Metrics {
     pub series_refused: Counter,
     /// Lines that were not where the page before had them.
     pub lines_unexpected: Counter,
+    /// Looks for targets that failed, in whole or in part.
+    pub discovery_failures: Counter,
+    /// Exemplars handed to the store.
+    pub exemplars: Counter,
     /// Panics in sources or while a page was read; the target goes on.
     pub panics: Counter,
 }
@@ -54,6 +58,8 @@ impl Metrics {
             samples_future: Counter::default(),
             series_refused: Counter::default(),
             lines_unexpected: Counter::default(),
+            discovery_failures: Counter::default(),
+            exemplars: Counter::default(),
             panics: Counter::default(),
         };
         macro_rules! register {
@@ -77,6 +83,8 @@ impl Metrics {
             samples_future: "Samples left out: their timestamp lies more than ten minutes ahead",
             series_refused: "Series that the store did not take (its limits), each scrape anew",
             lines_unexpected: "Lines that were not where the page before had them",
+            discovery_failures: "Looks for targets that failed, in whole or in part",
+            exemplars: "Exemplars handed to the store",
             panics: "Panics in sources or while a page was read; the target goes on",
         }
         metrics

@@ -4,7 +4,7 @@
 //! <https://prometheus.io/docs/prometheus/latest/configuration/configuration/#relabel_config>.
 //! [`RelabelConfig`] is what was written, [`Relabeler`] what it means after checking.
 
-use model::LabelsBuilder;
+use model::{Labels, LabelsBuilder, RelabelStep};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
@@ -105,7 +105,40 @@ impl Relabeler {
 
     /// Applies all rules. Returns whether the labels are kept.
     pub fn apply(&self, labels: &mut LabelsBuilder) -> bool {
-        self.rules.iter().all(|rule| rule.apply(labels))
+        self.dropped_by(labels).is_none()
+    }
+
+    /// Applies all rules. Returns the number of the rule that drops the labels, from 1.
+    pub fn dropped_by(&self, labels: &mut LabelsBuilder) -> Option<usize> {
+        let dropping = self.rules.iter().position(|rule| !rule.apply(labels));
+        dropping.map(|index| index + 1)
+    }
+
+    /// What each rule does to some labels, in words.
+    pub fn steps(&self, labels: &Labels) -> Vec<RelabelStep> {
+        let mut steps = Vec::with_capacity(self.rules.len());
+        let mut before = labels.clone();
+        for (index, rule) in self.rules.iter().enumerate() {
+            let mut builder = before.to_builder();
+            let source = rule.source(&builder);
+            let drops = !rule.apply(&mut builder);
+            let after = builder.build();
+            let effect = match drops {
+                true => rule.why_dropped(&source),
+                false => changes_in_words(&before, &after),
+            };
+            steps.push(RelabelStep {
+                rule: index + 1,
+                changes: drops || after != before,
+                drops,
+                effect,
+            });
+            if drops {
+                break;
+            }
+            before = after;
+        }
+        steps
     }
 }
 
@@ -189,6 +222,29 @@ impl Rule {
         true
     }
 
+    /// Why the rule drops a target whose source labels are these.
+    fn why_dropped(&self, source: &str) -> String {
+        let names = self.source_labels.join(&self.separator);
+        // The regex is kept with its anchors.
+        let regex = self.regex.as_str();
+        let regex = regex
+            .strip_prefix("^(?s:")
+            .and_then(|r| r.strip_suffix(")$"));
+        let regex = regex.unwrap_or_default();
+        match self.action {
+            Action::Keep => format!("drops it: {names} is {source:?}, kept is only {regex}"),
+            Action::KeepEqual => {
+                let label = &self.target_label;
+                format!("drops it: {names} is {source:?}, which {label} is not")
+            }
+            Action::DropEqual => {
+                let label = &self.target_label;
+                format!("drops it: {names} is {source:?}, and so is {label}")
+            }
+            _ => format!("drops it: {names} is {source:?}, which matches {regex}"),
+        }
+    }
+
     /// The values that the rule looks at, joined.
     fn source(&self, labels: &LabelsBuilder) -> String {
         let values: Vec<&str> = self
@@ -215,6 +271,29 @@ impl Rule {
         let mut out = String::new();
         self.regex.captures(value)?.expand(template, &mut out);
         Some(out)
+    }
+}
+
+/// What differs between labels before and after a rule.
+fn changes_in_words(before: &Labels, after: &Labels) -> String {
+    let mut changes = Vec::new();
+    for label in after {
+        match before.get(&label.name) {
+            Some(old) if *old == *label.value => {}
+            Some(old) => {
+                changes.push(format!(
+                    "changes {} from {old:?} to {:?}",
+                    label.name, label.value
+                ));
+            }
+            None => changes.push(format!("sets {} to {:?}", label.name, label.value)),
+        }
+    }
+    let gone = before.iter().filter(|l| after.get(&l.name).is_none());
+    changes.extend(gone.map(|label| format!("takes {} away", label.name)));
+    match changes.is_empty() {
+        true => "changes nothing".to_owned(),
+        false => changes.join(", "),
     }
 }
 
@@ -289,8 +368,6 @@ fn last_line(error: &regex::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use model::Labels;
-
     use super::*;
 
     fn rules(yaml: &str) -> Result<Relabeler, String> {
@@ -310,6 +387,31 @@ mod tests {
             .map(|l| format!("{}={}", l.name, l.value))
             .collect();
         assert_eq!(kept.then(|| shown.join(" ")).as_deref(), expected, "{yaml}");
+    }
+
+    #[test]
+    fn steps_say_what_each_rule_does() {
+        let rules = rules(
+            "[{source_labels: [a], target_label: b}, {regex: a, action: labeldrop},
+              {source_labels: [b], target_label: b, replacement: y},
+              {source_labels: [none], regex: x, target_label: c},
+              {source_labels: [b], regex: 'y.*', action: drop}, {target_label: z, replacement: z}]",
+        );
+        let steps = rules
+            .expect("good rules")
+            .steps(&Labels::from_pairs([("a", "x")]));
+        let effects: Vec<&str> = steps.iter().map(|step| &*step.effect).collect();
+        assert_eq!(
+            effects,
+            [
+                "sets b to \"x\"",
+                "takes a away",
+                "changes b from \"x\" to \"y\"",
+                "changes nothing",
+                "drops it: b is \"y\", which matches y.*",
+            ]
+        );
+        assert!(!steps[3].changes && steps[4].drops && steps[4].rule == 5);
     }
 
     #[test]

@@ -79,8 +79,12 @@ pub(crate) async fn run(shared: Arc<Shared>, mut orders: Orders, shown: Arc<Mute
             () = orders.stop.cancelled() => return,
             () = orders.removed.cancelled() => break,
             Ok(()) = orders.spec.changed() => {
-                spec = orders.spec.borrow_and_update().clone();
-                ledger.rules_changed(&spec);
+                let new = orders.spec.borrow_and_update().clone();
+                let reads_like = spec.reads_like(&new);
+                spec = new;
+                if !reads_like {
+                    ledger.rules_changed(&spec);
+                }
                 due_ms = due_ms.min(next_turn(&spec, model::time::now_ms()));
                 let mut shown = shown.lock();
                 *shown = ScrapeTarget {
@@ -152,6 +156,10 @@ async fn fetch(
             let (body, format) = caller.call(source, spec.timeout).await?;
             Ok((body, format, Vec::new()))
         }
+        Source::OverLimit { count, limit } => Err(ScrapeError::TargetLimit {
+            count: *count,
+            limit: *limit,
+        }),
     }
 }
 
@@ -235,7 +243,7 @@ fn next_turn(spec: &TargetSpec, now_ms: i64) -> i64 {
 fn first_turn(spec: &TargetSpec, now_ms: i64) -> i64 {
     match spec.source {
         Source::Local(_) => now_ms,
-        Source::Http { .. } => {
+        Source::Http { .. } | Source::OverLimit { .. } => {
             let within = FIRST_SCRAPE_WITHIN.min(spec.interval).as_millis() as i64;
             now_ms + offset_ms(spec) % within.max(1)
         }

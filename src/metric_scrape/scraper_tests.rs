@@ -77,6 +77,7 @@ fn plan(jobs: &str, locals: &[LocalTarget]) -> Plan {
         },
         scrape_configs: serde_saphyr::from_str(jobs).expect("good jobs"),
         locals: locals.to_vec(),
+        discoveries: Vec::new(),
     }
 }
 
@@ -220,4 +221,80 @@ async fn a_bad_plan_leaves_the_good_one() {
         f.target("works").is_some_and(|t| t.health == Health::Up)
     })
     .await;
+}
+
+#[tokio::test]
+async fn found_targets_come_and_go_and_dropped_ones_are_shown() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let list = dir.path().join("list.yml");
+    let write = |targets: &str| {
+        let text = format!("- targets: [{targets}]\n  labels: {{env: prod}}\n");
+        std::fs::write(&list, text).expect("it can be written");
+    };
+    let server = MockServer::start().await;
+    Mock::given(path("/metrics"))
+        .respond_with(ResponseTemplate::new(200).set_body_raw("a 1\n", "text/plain"))
+        .mount(&server)
+        .await;
+    let address = server.address();
+    write(&format!("'{address}', 'drop.me:1'"));
+    let job = |keys: &str| {
+        format!(
+            "[{{job_name: found, file_sd_configs: [{{files: ['{}']}}], {keys}
+               relabel_configs: [{{source_labels: [env], target_label: stage}},
+                 {{source_labels: [__address__], regex: 'drop.*', action: drop}}]}}]",
+            list.display()
+        )
+    };
+    let f = start();
+    f.scraper.apply(plan(&job(""), &[])).expect("a good plan");
+    let series =
+        format!("a{{env=\"prod\", instance=\"{address}\", job=\"found\", stage=\"prod\"}}");
+    f.until("two scrapes", |f| f.sink.times(&series).len() > 1)
+        .await;
+    let dropped = f.scraper.dropped();
+    assert_eq!(dropped.len(), 1);
+    assert_eq!((dropped[0].rule, &*dropped[0].scrape_pool), (2, "found"));
+    assert_eq!(f.scraper.dropped_counts()["found"], 1);
+    let steps = f
+        .scraper
+        .relabel_steps("found", &dropped[0].discovered_labels);
+    let effects: Vec<&str> = steps.iter().map(|step| &*step.effect).collect();
+    assert_eq!(
+        effects,
+        [
+            "sets stage to \"prod\"",
+            "drops it: __address__ is \"drop.me:1\", which matches drop.*",
+        ]
+    );
+
+    // A file that no longer reads keeps its target, and says so.
+    std::fs::write(&list, "- targets: [").expect("it can be written");
+    f.until("the complaint", |f| {
+        f.scraper
+            .discoveries()
+            .iter()
+            .any(|state| state.error.contains("list.yml"))
+    })
+    .await;
+    assert_eq!(f.scraper.targets().len(), 1);
+
+    // More than it may have: it is not asked any more, and the page says why.
+    write(&format!("'{address}', 'other.invalid:1'"));
+    f.scraper
+        .apply(plan(&job("target_limit: 1,"), &[]))
+        .expect("a good plan");
+    f.until("the limit", |f| {
+        f.error("found").contains("target_limit is 1")
+    })
+    .await;
+
+    write("");
+    f.until("the end", |f| f.scraper.targets().is_empty()).await;
+    f.until("its series' end", |f| {
+        f.sink.series(&series).ends_with("gone")
+    })
+    .await;
+    f.cancel.cancel();
+    f.task.await.expect("no panic");
 }

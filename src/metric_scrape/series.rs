@@ -11,6 +11,8 @@ pub(crate) struct SeriesRules {
     pub(crate) honor_labels: bool,
     pub(crate) relabel: Relabeler,
     pub(crate) limits: LabelLimits,
+    /// Names must be of letters, digits and underscores.
+    pub(crate) legacy_names: bool,
 }
 
 /// Limits on one series' labels; 0 for none.
@@ -28,6 +30,9 @@ impl SeriesRules {
         target: &Labels,
         pairs: &[Pair<'_>],
     ) -> Result<Option<Labels>, String> {
+        if self.legacy_names {
+            check_legacy(pairs)?;
+        }
         let mut labels = LabelsBuilder::default();
         for (name, value) in pairs {
             labels.set(&**name, &**value);
@@ -61,6 +66,28 @@ impl SeriesRules {
         self.limits.check(&labels)?;
         Ok(Some(labels))
     }
+}
+
+/// Refuses names that `metric_name_validation_scheme: legacy` does not allow.
+fn check_legacy(pairs: &[Pair<'_>]) -> Result<(), String> {
+    let is_good = |name: &str, colon: bool| {
+        let mut bytes = name.bytes();
+        let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || (colon && b == b':');
+        bytes.next().is_some_and(|b| good(b) && !b.is_ascii_digit()) && bytes.all(good)
+    };
+    for (name, value) in pairs {
+        let (checked, colon) = match name == METRIC_NAME {
+            true => (value, true),
+            false => (name, false),
+        };
+        if !is_good(checked, colon) {
+            return Err(format!(
+                "the name {checked:?} is not of letters, digits and underscores \
+                 (metric_name_validation_scheme: legacy)"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Gives labels of the page that clash with the target's a name that is free, shortest first.

@@ -5,15 +5,17 @@
 //! then the URL is made of what the labels say now, `instance` is the address where not set, and
 //! other labels with `__` go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Labels, LabelsBuilder};
+use http_client::Clients;
+use model::{DroppedTarget, Labels, LabelsBuilder, RelabelStep};
 use url::Url;
 
 use crate::ScrapeError;
-use crate::config::{GlobalConfig, ScrapeConfig, Size};
+use crate::config::{GlobalConfig, ScrapeConfig, Size, ValidationScheme};
+use crate::discovery::{TargetGroup, at};
 use crate::http::JobClient;
 use crate::local::LocalSource;
 use crate::page::Timestamps;
@@ -44,6 +46,41 @@ pub(crate) struct TargetSpec {
     pub(crate) timestamps: Timestamps,
     /// Most samples after relabelling.
     pub(crate) samples_max: Option<usize>,
+    /// Three more series about each scrape are wanted.
+    pub(crate) extra_metrics: bool,
+    pub(crate) histograms: HistogramRules,
+}
+
+/// What becomes of native histograms.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct HistogramRules {
+    /// They are kept; else their classic form is.
+    pub(crate) native: bool,
+    /// The classic form is kept in any case.
+    pub(crate) classic_too: bool,
+    /// Most buckets; finer ones are merged.
+    pub(crate) buckets_max: Option<u64>,
+    /// Least ratio of the bounds of a bucket; finer ones are merged.
+    pub(crate) factor_min: f64,
+}
+
+impl TargetSpec {
+    /// Whether a page of this target means the same as under another specification.
+    pub(crate) fn reads_like(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.rules, &other.rules)
+            && self.labels == other.labels
+            && self.timestamps == other.timestamps
+            && self.histograms == other.histograms
+    }
+
+    /// Whether nothing at all differs.
+    fn is_same(&self, other: &Self) -> bool {
+        self.reads_like(other)
+            && self.name == other.name
+            && self.discovered == other.discovered
+            && self.interval == other.interval
+            && self.timeout == other.timeout
+    }
 }
 
 /// Where its pages come from.
@@ -55,6 +92,11 @@ pub(crate) enum Source {
         body_bytes_max: u64,
     },
     Local(LocalSource),
+    /// It is not asked, since its job has too many targets.
+    OverLimit {
+        count: usize,
+        limit: u64,
+    },
 }
 
 /// Says what is wrong with an address, `host:port`.
@@ -73,49 +115,158 @@ pub(crate) fn check_address(address: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Makes the targets of a job. Those that relabelling drops are left out.
-pub(crate) fn of_job(
-    global: &GlobalConfig,
-    job: &ScrapeConfig,
-    client: &Arc<JobClient>,
-) -> Result<Vec<Arc<TargetSpec>>, ScrapeError> {
-    let wrong = |key: &'static str, why: String| ScrapeError::config(&job.job_name, key, why);
-    let relabel = Relabeler::new(&job.relabel_configs).map_err(|w| wrong("relabel_configs", w))?;
-    let rules = Arc::new(SeriesRules {
-        honor_labels: job.honor_labels,
-        relabel: Relabeler::new(&job.metric_relabel_configs)
-            .map_err(|why| wrong("metric_relabel_configs", why))?,
-        limits: LabelLimits {
-            labels: job.label_limit.unwrap_or(global.label_limit),
-            name_bytes: job
-                .label_name_length_limit
-                .unwrap_or(global.label_name_length_limit),
-            value_bytes: job
-                .label_value_length_limit
-                .unwrap_or(global.label_value_length_limit),
-        },
-    });
-    let mut targets = Vec::new();
-    for group in &job.static_configs {
-        for address in &group.targets {
-            let discovered = discovered_labels(global, job, &group.labels, address);
-            let mut labels = discovered.to_builder();
-            if !relabel.apply(&mut labels) {
-                continue;
-            }
-            let spec = one(global, job, client, &rules, discovered, labels)
-                .map_err(|why| wrong("static_configs", format!("target {address:?}: {why}")))?;
-            targets.push(Arc::new(spec));
-        }
-    }
-    Ok(targets)
+/// Dropped targets of a job that are kept to be shown, where the configuration does not say
+/// fewer. All of them are counted.
+const DROPPED_KEPT_MAX: usize = 1_000;
+
+/// What a job's keys mean for its targets: checked once, used whenever targets are found.
+pub(crate) struct Job {
+    global: GlobalConfig,
+    pub(crate) config: ScrapeConfig,
+    client: Arc<JobClient>,
+    relabel: Relabeler,
+    rules: Arc<SeriesRules>,
+    histograms: HistogramRules,
 }
 
-fn discovered_labels(
+/// The targets of a job.
+#[derive(Default)]
+pub(crate) struct JobTargets {
+    pub(crate) targets: Vec<Arc<TargetSpec>>,
+    /// Those that relabelling drops, up to a limit.
+    pub(crate) dropped: Vec<DroppedTarget>,
+    /// How many those are without the limit.
+    pub(crate) dropped_count: usize,
+    /// What is wrong with targets that cannot be asked, each a sentence.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Job {
+    /// Checks what a job says about its targets and series.
+    pub(crate) fn new(
+        global: &GlobalConfig,
+        config: &ScrapeConfig,
+        clients: &Clients,
+    ) -> Result<Self, ScrapeError> {
+        let wrong =
+            |key: &'static str, why: String| ScrapeError::config(&config.job_name, key, why);
+        let relabel =
+            Relabeler::new(&config.relabel_configs).map_err(|why| wrong("relabel_configs", why))?;
+        let rules = SeriesRules {
+            honor_labels: config.honor_labels,
+            relabel: Relabeler::new(&config.metric_relabel_configs)
+                .map_err(|why| wrong("metric_relabel_configs", why))?,
+            limits: LabelLimits {
+                labels: config.label_limit.unwrap_or(global.label_limit),
+                name_bytes: config
+                    .label_name_length_limit
+                    .unwrap_or(global.label_name_length_limit),
+                value_bytes: config
+                    .label_value_length_limit
+                    .unwrap_or(global.label_value_length_limit),
+            },
+            legacy_names: config.validation_scheme(global) == ValidationScheme::Legacy,
+        };
+        Ok(Self {
+            client: Arc::new(JobClient::of_job(clients, global, config)),
+            relabel,
+            rules: Arc::new(rules),
+            histograms: HistogramRules {
+                native: config.scrape_native_histograms(global),
+                classic_too: config.always_scrape_classic_histograms(global),
+                buckets_max: config.native_histogram_bucket_limit.filter(|max| *max > 0),
+                factor_min: config.native_histogram_min_bucket_factor.unwrap_or(0.0),
+            },
+            global: global.clone(),
+            config: config.clone(),
+        })
+    }
+
+    /// What relabelling does to a target with these labels, rule by rule.
+    pub(crate) fn relabel_steps(&self, discovered: &Labels) -> Vec<RelabelStep> {
+        self.relabel.steps(discovered)
+    }
+
+    /// The targets of the job: those that it lists itself, and those of `groups`. One that was
+    /// there before in the same form is the one of `before`.
+    pub(crate) fn targets(
+        &self,
+        groups: &[Arc<Vec<TargetGroup>>],
+        before: &[Arc<TargetSpec>],
+    ) -> JobTargets {
+        let before: HashMap<&str, &Arc<TargetSpec>> =
+            before.iter().map(|spec| (&*spec.name, spec)).collect();
+        let mut out = JobTargets::default();
+        let mut names = HashSet::new();
+        let listed = self.config.static_configs.iter().flat_map(|group| {
+            let targets = group.targets.iter().cloned();
+            targets.map(move |address| (&group.labels, at(address)))
+        });
+        let found = groups.iter().flat_map(|groups| groups.iter());
+        let found = found.flat_map(|group| {
+            let targets = group.targets.iter().cloned();
+            targets.map(move |target| (&group.labels, target))
+        });
+        for (group, target) in listed.chain(found) {
+            // A target's own labels win over those of its group.
+            let labels = group.iter().filter(|(name, _)| !target.contains_key(*name));
+            let labels = labels.chain(&target);
+            let discovered = discovered_labels(&self.global, &self.config, labels);
+            let mut labels = discovered.to_builder();
+            if let Some(rule) = self.relabel.dropped_by(&mut labels) {
+                out.dropped_count += 1;
+                if out.dropped.len() < self.dropped_kept_max() {
+                    out.dropped.push(DroppedTarget {
+                        scrape_pool: self.config.job_name.clone(),
+                        discovered_labels: discovered,
+                        rule,
+                    });
+                }
+                continue;
+            }
+            let address = target.get("__address__");
+            match one(self, discovered, labels) {
+                Ok(spec) if names.insert(spec.name.clone()) => {
+                    let same = before.get(&*spec.name).filter(|old| old.is_same(&spec));
+                    out.targets
+                        .push(same.map_or_else(|| Arc::new(spec), |old| (*old).clone()));
+                }
+                // The same target from two lists is one target.
+                Ok(_) => {}
+                Err(why) => {
+                    let address = address.map(String::as_str).unwrap_or_default();
+                    out.problems.push(format!("target {address:?}: {why}"));
+                }
+            }
+        }
+        let limit = self.config.target_limit.unwrap_or(self.global.target_limit);
+        let count = out.targets.len();
+        if limit > 0 && count as u64 > limit {
+            for spec in &mut out.targets {
+                *spec = Arc::new(spec.over_limit(count, limit));
+            }
+        }
+        out
+    }
+
+    fn dropped_kept_max(&self) -> usize {
+        match self
+            .config
+            .keep_dropped_targets
+            .unwrap_or(self.global.keep_dropped_targets)
+        {
+            0 => DROPPED_KEPT_MAX,
+            limit => usize::try_from(limit)
+                .unwrap_or(usize::MAX)
+                .min(DROPPED_KEPT_MAX),
+        }
+    }
+}
+
+fn discovered_labels<'a>(
     global: &GlobalConfig,
     job: &ScrapeConfig,
-    group: &BTreeMap<String, String>,
-    address: &str,
+    own: impl Iterator<Item = (&'a String, &'a String)>,
 ) -> Labels {
     let mut labels = LabelsBuilder::default();
     labels.set("job", &*job.job_name);
@@ -132,21 +283,14 @@ fn discovered_labels(
         }
     }
     // What the list says wins over what the job says.
-    for (name, value) in group {
+    for (name, value) in own {
         labels.set(&**name, &**value);
     }
-    labels.set("__address__", address);
     labels.build()
 }
 
-fn one(
-    global: &GlobalConfig,
-    job: &ScrapeConfig,
-    client: &Arc<JobClient>,
-    rules: &Arc<SeriesRules>,
-    discovered: Labels,
-    labels: LabelsBuilder,
-) -> Result<TargetSpec, String> {
+fn one(of: &Job, discovered: Labels, labels: LabelsBuilder) -> Result<TargetSpec, String> {
+    let (global, job) = (&of.global, &of.config);
     let labels = labels.build();
     let label = |name: &str| labels.get(name).unwrap_or_default();
     let address = label("__address__").to_owned();
@@ -185,13 +329,18 @@ fn one(
         timeout,
         source: Source::Http {
             url,
-            client: client.clone(),
+            client: of.client.clone(),
             body_bytes_max: match job.body_size_limit.unwrap_or(global.body_size_limit) {
                 Size(0) => BODY_BYTES_MAX_DEFAULT,
                 Size(bytes) => bytes,
             },
         },
-        rules: rules.clone(),
+        rules: of.rules.clone(),
+        histograms: of.histograms,
+        extra_metrics: job
+            .extra_scrape_metrics
+            .or(global.extra_scrape_metrics)
+            .unwrap_or(false),
         timestamps: if job.honor_timestamps.unwrap_or(true) {
             Timestamps::Honor {
                 track_staleness: job.track_timestamps_staleness,
@@ -204,6 +353,22 @@ fn one(
             limit => Some(usize::try_from(limit).unwrap_or(usize::MAX)),
         },
     })
+}
+
+impl TargetSpec {
+    /// The same target, which is not asked.
+    fn over_limit(&self, count: usize, limit: u64) -> Self {
+        Self {
+            name: self.name.clone(),
+            pool: self.pool.clone(),
+            discovered: self.discovered.clone(),
+            labels: self.labels.clone(),
+            shown_url: self.shown_url.clone(),
+            rules: self.rules.clone(),
+            source: Source::OverLimit { count, limit },
+            ..*self
+        }
+    }
 }
 
 /// The URL to ask, made of the labels after relabelling.
@@ -239,19 +404,22 @@ fn url_of(job: &ScrapeConfig, labels: &Labels, address: &str) -> Result<Url, Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Clients;
 
     fn targets(job: &str) -> Result<Vec<Arc<TargetSpec>>, String> {
         let global = GlobalConfig::default();
         let job: ScrapeConfig = serde_saphyr::from_str(job).map_err(|error| error.to_string())?;
-        let client = Clients::default().of_job(&global, &job);
-        of_job(&global, &job, &client).map_err(|error| error.to_string())
+        let job = Job::new(&global, &job, &Clients::default()).map_err(|e| e.to_string())?;
+        let targets = job.targets(&[], &[]);
+        match targets.problems.first() {
+            Some(problem) => Err(problem.clone()),
+            None => Ok(targets.targets),
+        }
     }
 
     fn url(target: &TargetSpec) -> &str {
         match &target.source {
             Source::Http { url, .. } => url.as_str(),
-            Source::Local(_) => "",
+            Source::Local(_) | Source::OverLimit { .. } => "",
         }
     }
 

@@ -36,7 +36,10 @@ pub use sample::{
     TargetId, is_stale, stale_nan,
 };
 pub use series::{Samples, Selection, SeriesCursor, SeriesReader};
-pub use target::{Health, LogCollector, LogLoss, LogSource, LogSourceState, ScrapeTarget};
+pub use target::{
+    DiscoveryState, DroppedTarget, Health, LogCollector, LogLoss, LogSource, LogSourceState,
+    RelabelStep, ScrapeTarget,
+};
 
 /// Why a store could not take or give data. Both stores speak of their failures in these words,
 /// so that a collector can tell "wait and try again" from "this input is at fault".

@@ -52,6 +52,44 @@ pub struct ScrapeTarget {
     pub timeout_ms: i64,
 }
 
+/// A target that relabelling drops, as `/targets` shows it.
+#[derive(Debug, Clone, Default)]
+pub struct DroppedTarget {
+    /// The job of the configuration that it comes from.
+    pub scrape_pool: String,
+    /// Labels before relabelling.
+    pub discovered_labels: Labels,
+    /// Number of the rule of `relabel_configs` that drops it, from 1.
+    pub rule: usize,
+}
+
+/// What one rule of `relabel_configs` does to the labels of a target.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RelabelStep {
+    /// Number of the rule, from 1.
+    pub rule: usize,
+    /// What it does in a sentence without an end: `sets job to "a"`, `drops the target: …`.
+    pub effect: String,
+    /// It changes something.
+    pub changes: bool,
+    /// It drops the target; no rule after it counts.
+    pub drops: bool,
+}
+
+/// Where a job's targets are found, as `/targets` shows it.
+#[derive(Debug, Clone, Default)]
+pub struct DiscoveryState {
+    /// The job.
+    pub scrape_pool: String,
+    /// How they are found: `file /etc/…`, `dns …`.
+    pub mechanism: String,
+    /// Targets found, before relabelling.
+    pub targets: usize,
+    /// Why the last look failed, in a sentence; empty when it did not. The targets that were
+    /// found before stay.
+    pub error: String,
+}
+
 /// What the log collector is doing with a source.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum LogSourceState {

@@ -1,5 +1,6 @@
 //! Configurations good and bad.
 
+use http_client::Secret;
 use serde::Deserialize;
 
 use super::*;
@@ -62,8 +63,8 @@ scrape_configs:
     assert_eq!(plain.static_configs[0].labels["number"], "1");
     assert_eq!(secure.scrape_timeout(&file.global).as_secs(), 20);
     assert_eq!(secure.body_size_limit, Some(Size(10 << 20)));
-    assert!(!secure.http().follow_redirects);
-    assert!(plain.http().compression);
+    assert_eq!(secure.http_client().follow_redirects, Some(false));
+    assert_eq!(plain.enable_compression, None);
 }
 
 #[test]
@@ -114,11 +115,15 @@ fn says_where_and_what_is_wrong() {
     check(&job("scrape_interval: 15"), &["not a duration", "line 3"]);
     check(
         &job("kubernetes_sd_configs: [{role: pod}]"),
-        &["kubernetes_sd_configs is not supported yet", "line 3"],
+        &["kubernetes_sd_configs is not supported", "line 3"],
     );
     check(
-        &job("tls_config: {server_name: x}"),
-        &["server_name is not supported yet", "line 3"],
+        &job("consul_sd_configs: [{server: x}]"),
+        &[
+            "consul_sd_configs is not supported",
+            "file_sd_configs",
+            "line 3",
+        ],
     );
     check(
         &job("scrape_timeout: 2m"),
@@ -154,9 +159,77 @@ fn says_where_and_what_is_wrong() {
         &["global", "scrape_interval", "cannot be 0"],
     );
     check(
-        &job("scrape_protocols: [PrometheusProto]"),
-        &["PrometheusProto", "line 3"],
+        &job("scrape_protocols: [PrometheusText]"),
+        &["PrometheusText", "line 3"],
     );
+    check(
+        &job("convert_classic_histograms_to_nhcb: true"),
+        &[
+            "job \"web\"",
+            "convert_classic_histograms_to_nhcb",
+            "take the key out",
+        ],
+    );
+    check(
+        &job("{metric_name_validation_scheme: legacy, metric_name_escaping_scheme: allow-utf-8}")
+            .replace('{', "")
+            .replace('}', "")
+            .replace(", ", "\n  "),
+        &["job \"web\"", "contradicts"],
+    );
+    check(
+        &job("file_sd_configs: [{files: [targets.txt]}]"),
+        &["file_sd_configs", "targets.txt", ".json"],
+    );
+    check(
+        &job("http_sd_configs: [{url: 'ftp://h/'}]"),
+        &["http_sd_configs", "http://"],
+    );
+    check(
+        &job("dns_sd_configs: [{names: [a], type: A}]"),
+        &["dns_sd_configs", "a port is needed"],
+    );
+}
+
+#[test]
+fn formats_are_asked_for_as_prometheus_does() {
+    let accept = |keys: &str| {
+        let text = format!("scrape_configs:\n- job_name: a\n{keys}");
+        let file: File = serde_saphyr::from_str(&text).expect(keys);
+        let job = &file.scrape_configs[0];
+        let protocols = job.scrape_protocols(&file.global);
+        ScrapeProtocol::accept(&protocols, job.escaping_scheme(&file.global))
+    };
+    let proto = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+                 encoding=delimited";
+    assert_eq!(
+        accept("  scrape_native_histograms: true\n"),
+        format!(
+            "{proto};q=0.7,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+             application/openmetrics-text;version=0.0.1;q=0.5,\
+             text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
+             text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+        )
+    );
+    assert_eq!(
+        accept(
+            "  metric_name_validation_scheme: legacy\n  scrape_protocols: [PrometheusText1.0.0]\n"
+        ),
+        "text/plain;version=1.0.0;escaping=underscores;q=0.3,*/*;q=0.2"
+    );
+}
+
+#[test]
+fn relative_files_start_in_the_folder_of_the_configuration() {
+    let mut file = load(
+        "scrape_configs:\n- job_name: a\n  bearer_token_file: t\n  \
+         file_sd_configs: [{files: [d/*.yml]}]\n",
+    )
+    .expect("a good file");
+    let job = &mut file.scrape_configs[0];
+    job.files_in(std::path::Path::new("/etc/p"));
+    assert_eq!(job.bearer_token_file.as_deref(), Some("/etc/p/t"));
+    assert_eq!(job.file_sd_configs[0].files, ["/etc/p/d/*.yml"]);
 }
 
 #[test]

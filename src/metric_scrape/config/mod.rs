@@ -5,17 +5,17 @@
 //! checked by [`ScrapeConfig::check`]; its errors name job and key. Keys and defaults:
 //! <https://prometheus.io/docs/prometheus/latest/configuration/configuration/>.
 
+mod discovery;
 mod global;
-mod http;
+mod protocol;
 pub mod refused;
 mod scrape;
-mod secret;
 mod size;
 
+pub use discovery::{DnsSdConfig, FileSdConfig, HttpSdConfig, RecordKind};
 pub use global::GlobalConfig;
-pub use http::{Authorization, BasicAuth, HttpConfig, TlsConfig};
-pub use scrape::{ScrapeConfig, ScrapeProtocol, StaticConfig};
-pub use secret::Secret;
+pub use protocol::{EscapingScheme, ScrapeProtocol, ValidationScheme};
+pub use scrape::{ScrapeConfig, StaticConfig};
 pub use size::Size;
 
 /// Checks all scrape configurations of a file: each by itself, and that no job is there twice.

@@ -15,7 +15,7 @@ macro_rules! refused {
 
             impl<'de> Deserialize<'de> for $key {
                 fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-                    Err(de::Error::custom(concat!(stringify!($key), " is not supported yet: ", $why)))
+                    Err(de::Error::custom(concat!(stringify!($key), " is not supported: ", $why)))
                 }
             }
 
@@ -32,60 +32,38 @@ macro_rules! refused {
 }
 
 refused! {
-    azure_sd_configs: "list the targets in static_configs",
-    aws_sd_configs: "list the targets in static_configs",
-    consul_sd_configs: "list the targets in static_configs",
-    digitalocean_sd_configs: "list the targets in static_configs",
-    dns_sd_configs: "list the targets in static_configs",
-    docker_sd_configs: "list the targets in static_configs",
-    dockerswarm_sd_configs: "list the targets in static_configs",
-    ec2_sd_configs: "list the targets in static_configs",
-    eureka_sd_configs: "list the targets in static_configs",
-    file_sd_configs: "list the targets in static_configs",
-    gce_sd_configs: "list the targets in static_configs",
-    hetzner_sd_configs: "list the targets in static_configs",
-    http_sd_configs: "list the targets in static_configs",
-    ionos_sd_configs: "list the targets in static_configs",
-    kubernetes_sd_configs: "discovery in Kubernetes comes with its own part; until then list the targets in static_configs",
-    kuma_sd_configs: "list the targets in static_configs",
-    lightsail_sd_configs: "list the targets in static_configs",
-    linode_sd_configs: "list the targets in static_configs",
-    marathon_sd_configs: "list the targets in static_configs",
-    nerve_sd_configs: "list the targets in static_configs",
-    nomad_sd_configs: "list the targets in static_configs",
-    oci_sd_configs: "list the targets in static_configs",
-    openstack_sd_configs: "list the targets in static_configs",
-    outscale_sd_configs: "list the targets in static_configs",
-    ovhcloud_sd_configs: "list the targets in static_configs",
-    puppetdb_sd_configs: "list the targets in static_configs",
-    scaleway_sd_configs: "list the targets in static_configs",
-    serverset_sd_configs: "list the targets in static_configs",
-    stackit_sd_configs: "list the targets in static_configs",
-    triton_sd_configs: "list the targets in static_configs",
-    uyuni_sd_configs: "list the targets in static_configs",
-    vultr_sd_configs: "list the targets in static_configs",
-    oauth2: "use authorization with a token from a file that something else renews",
-    proxy_url: "targets are asked directly",
-    no_proxy: "targets are asked directly",
-    proxy_from_environment: "targets are asked directly",
-    proxy_connect_header: "targets are asked directly",
-    http_headers: "only basic_auth and authorization add headers",
-    server_name: "the certificate must carry the name in the target's address",
-    scrape_failure_log_file: "failures are shown with each target and counted",
-    query_log_file: "queries are not logged to a file",
-    scrape_native_histograms: "native histograms are not stored yet",
-    convert_classic_histograms_to_nhcb: "native histograms are not stored yet",
-    always_scrape_classic_histograms: "classic histograms are always scraped; remove the key",
-    native_histogram_bucket_limit: "native histograms are not stored yet",
-    native_histogram_min_bucket_factor: "native histograms are not stored yet",
-    extra_scrape_metrics: "the five usual scrape metrics are written",
-    metric_name_validation_scheme: "names are UTF-8; remove the key",
-    metric_name_escaping_scheme: "names are UTF-8; remove the key",
-    keep_dropped_targets: "dropped targets are not kept; remove the key",
-    target_limit: "every target that is listed is scraped; remove the key",
+    aws_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    azure_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    consul_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    digitalocean_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    docker_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    dockerswarm_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    ec2_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    eureka_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    gce_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    hetzner_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    ionos_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    kuma_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    lightsail_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    linode_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    marathon_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    nerve_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    nomad_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    oci_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    openstack_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    outscale_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    ovhcloud_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    puppetdb_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    scaleway_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    serverset_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    stackit_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    triton_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    uyuni_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    vultr_sd_configs: "let it write a file for file_sd_configs, or answer http_sd_configs",
+    kubernetes_sd_configs: "discovery in Kubernetes comes with its own part; until then use file_sd_configs or http_sd_configs",
 }
 
-/// Writes a struct whose fields go on with refused keys.
+/// Writes a struct whose fields go on with refused keys and with those of an HTTP client.
 macro_rules! with_refused_keys {
     (
         $(#[$meta:meta])*
@@ -94,10 +72,12 @@ macro_rules! with_refused_keys {
         }
         refused { $($key:ident,)* }
     ) => {
-        $(#[$meta])*
-        pub struct $name {
-            $($(#[$field_meta])* pub $field: $type,)*
-            $(#[doc(hidden)] #[serde(default, skip_serializing)] pub $key: crate::config::refused::$key,)*
+        http_client::with_http_client_keys! {
+            $(#[$meta])*
+            pub struct $name {
+                $($(#[$field_meta])* pub $field: $type,)*
+                $(#[doc(hidden)] #[serde(default, skip_serializing)] pub $key: crate::config::refused::$key,)*
+            }
         }
     };
 }

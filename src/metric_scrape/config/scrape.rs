@@ -1,13 +1,15 @@
 //! One entry of `scrape_configs:`, a job.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::refused::with_refused_keys;
 use super::{
-    Authorization, BasicAuth, GlobalConfig, HttpConfig, Secret, Size, TlsConfig, duration_text,
+    DnsSdConfig, EscapingScheme, FileSdConfig, GlobalConfig, HttpSdConfig, ScrapeProtocol, Size,
+    ValidationScheme, duration_text,
 };
 use crate::ScrapeError;
 use crate::relabel::{RelabelConfig, Relabeler};
@@ -22,23 +24,6 @@ pub struct StaticConfig {
     /// Labels that all of them get.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-}
-
-/// A format that a target may be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ScrapeProtocol {
-    /// Text format 0.0.4.
-    #[serde(rename = "PrometheusText0.0.4")]
-    Text0,
-    /// Text format 1.0.0.
-    #[serde(rename = "PrometheusText1.0.0")]
-    Text1,
-    /// OpenMetrics 0.0.1.
-    #[serde(rename = "OpenMetricsText0.0.1")]
-    OpenMetrics0,
-    /// OpenMetrics 1.0.0.
-    #[serde(rename = "OpenMetricsText1.0.0")]
-    OpenMetrics1,
 }
 
 with_refused_keys! {
@@ -81,30 +66,18 @@ with_refused_keys! {
         /// Ask for gzip. Default true.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub enable_compression: Option<bool>,
-        /// Default true.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub enable_http2: Option<bool>,
-        /// Default true.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub follow_redirects: Option<bool>,
-        /// User name and password.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub basic_auth: Option<BasicAuth>,
-        /// Another `Authorization` header.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub authorization: Option<Authorization>,
-        /// Old form of `authorization`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub bearer_token: Option<Secret>,
-        /// Old form of `authorization`, read at scrape time.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub bearer_token_file: Option<String>,
-        /// Whom to trust by TLS.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub tls_config: Option<TlsConfig>,
         /// The targets.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub static_configs: Vec<StaticConfig>,
+        /// Files that list targets.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub file_sd_configs: Vec<FileSdConfig>,
+        /// Servers that list targets.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub http_sd_configs: Vec<HttpSdConfig>,
+        /// Names whose records list targets.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub dns_sd_configs: Vec<DnsSdConfig>,
         /// Rules for the labels of targets.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub relabel_configs: Vec<RelabelConfig>,
@@ -126,21 +99,54 @@ with_refused_keys! {
         /// Longest label value in bytes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub label_value_length_limit: Option<u64>,
+        /// Most targets; with more, none is scraped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub target_limit: Option<u64>,
+        /// Most dropped targets that are kept to be shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub keep_dropped_targets: Option<u64>,
+        /// Which metric and label names are good.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub metric_name_validation_scheme: Option<ValidationScheme>,
+        /// What exporters are asked to do with other names.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub metric_name_escaping_scheme: Option<EscapingScheme>,
+        /// Keep native histograms.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub scrape_native_histograms: Option<bool>,
+        /// Keep the classic form of a histogram beside its native one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub always_scrape_classic_histograms: Option<bool>,
+        /// Old name of `always_scrape_classic_histograms`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub scrape_classic_histograms: Option<bool>,
+        /// Not carried out: only `false` is taken.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub convert_classic_histograms_to_nhcb: Option<bool>,
+        /// Most buckets of a native histogram; finer ones are merged.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub native_histogram_bucket_limit: Option<u64>,
+        /// Least ratio of a bucket's bounds; finer ones are merged.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub native_histogram_min_bucket_factor: Option<f64>,
+        /// Three more series about each scrape.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub extra_scrape_metrics: Option<bool>,
+        /// Taken and not carried out: failures are shown with each target and counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub scrape_failure_log_file: Option<String>,
     }
     refused {
         aws_sd_configs,
         azure_sd_configs,
         consul_sd_configs,
         digitalocean_sd_configs,
-        dns_sd_configs,
         docker_sd_configs,
         dockerswarm_sd_configs,
         ec2_sd_configs,
         eureka_sd_configs,
-        file_sd_configs,
         gce_sd_configs,
         hetzner_sd_configs,
-        http_sd_configs,
         ionos_sd_configs,
         kubernetes_sd_configs,
         kuma_sd_configs,
@@ -160,23 +166,6 @@ with_refused_keys! {
         triton_sd_configs,
         uyuni_sd_configs,
         vultr_sd_configs,
-        oauth2,
-        proxy_url,
-        no_proxy,
-        proxy_from_environment,
-        proxy_connect_header,
-        http_headers,
-        scrape_failure_log_file,
-        target_limit,
-        keep_dropped_targets,
-        metric_name_validation_scheme,
-        metric_name_escaping_scheme,
-        native_histogram_bucket_limit,
-        native_histogram_min_bucket_factor,
-        scrape_native_histograms,
-        convert_classic_histograms_to_nhcb,
-        always_scrape_classic_histograms,
-        extra_scrape_metrics,
     }
 }
 
@@ -194,22 +183,58 @@ impl ScrapeConfig {
             .unwrap_or_else(|| global.scrape_timeout().min(interval))
     }
 
-    /// The keys about HTTP, with their defaults.
-    pub fn http(&self) -> HttpConfig {
-        let bearer = (self.bearer_token.is_some() || self.bearer_token_file.is_some()).then(|| {
-            Authorization {
-                kind: None,
-                credentials: self.bearer_token.clone(),
-                credentials_file: self.bearer_token_file.clone(),
-            }
-        });
-        HttpConfig {
-            basic_auth: self.basic_auth.clone(),
-            authorization: self.authorization.clone().or(bearer),
-            tls: self.tls_config.clone().unwrap_or_default(),
-            follow_redirects: self.follow_redirects.unwrap_or(true),
-            http2: self.enable_http2.unwrap_or(true),
-            compression: self.enable_compression.unwrap_or(true),
+    /// Formats to ask for, best first.
+    pub fn scrape_protocols(&self, global: &GlobalConfig) -> Vec<ScrapeProtocol> {
+        let given = self
+            .scrape_protocols
+            .as_ref()
+            .or(global.scrape_protocols.as_ref());
+        given.cloned().unwrap_or_else(|| {
+            ScrapeProtocol::defaults(self.scrape_native_histograms(global)).to_vec()
+        })
+    }
+
+    /// Whether native histograms are kept.
+    pub fn scrape_native_histograms(&self, global: &GlobalConfig) -> bool {
+        self.scrape_native_histograms
+            .or(global.scrape_native_histograms)
+            .unwrap_or(false)
+    }
+
+    /// Whether the classic form of a histogram is kept beside its native one.
+    pub fn always_scrape_classic_histograms(&self, global: &GlobalConfig) -> bool {
+        self.always_scrape_classic_histograms
+            .or(self.scrape_classic_histograms)
+            .or(global.always_scrape_classic_histograms)
+            .unwrap_or(false)
+    }
+
+    /// Which names are good.
+    pub fn validation_scheme(&self, global: &GlobalConfig) -> ValidationScheme {
+        self.metric_name_validation_scheme
+            .or(global.metric_name_validation_scheme)
+            .unwrap_or_default()
+    }
+
+    /// What exporters are asked to do with other names.
+    pub fn escaping_scheme(&self, global: &GlobalConfig) -> EscapingScheme {
+        self.metric_name_escaping_scheme
+            .or(global.metric_name_escaping_scheme)
+            .unwrap_or(match self.validation_scheme(global) {
+                ValidationScheme::Utf8 => EscapingScheme::AllowUtf8,
+                ValidationScheme::Legacy => EscapingScheme::Underscores,
+            })
+    }
+
+    /// Makes names of files that are relative start in `dir`, the folder of the configuration
+    /// file.
+    pub fn files_in(&mut self, dir: &Path) {
+        self.http_files_in(dir);
+        for section in &mut self.http_sd_configs {
+            section.http_files_in(dir);
+        }
+        for section in &mut self.file_sd_configs {
+            section.files_in(dir);
         }
     }
 
@@ -238,36 +263,55 @@ impl ScrapeConfig {
                 &format!("it cannot be longer than scrape_interval, {shown}"),
             );
         }
-        if self.scrape_protocols.as_ref().is_some_and(Vec::is_empty) {
-            return wrong("scrape_protocols", "name at least one, or remove the key");
+        if let Some(protocols) = &self.scrape_protocols {
+            ScrapeProtocol::check(protocols).map_err(|why| ("scrape_protocols", why))?;
         }
         if let Some(scheme) = &self.scheme
             && !matches!(scheme.as_str(), "http" | "https")
         {
             return wrong("scheme", &format!("{scheme:?} is neither http nor https"));
         }
-        let identities = [
-            self.basic_auth.is_some(),
-            self.authorization.is_some(),
-            self.bearer_token.is_some(),
-            self.bearer_token_file.is_some(),
-        ];
-        if identities.iter().filter(|given| **given).count() > 1 {
+        self.http_client()
+            .check()
+            .map_err(|wrong| (wrong.key, wrong.reason))?;
+        if self.convert_classic_histograms_to_nhcb == Some(true) {
             return wrong(
-                "authorization",
-                "give one of basic_auth, authorization, bearer_token, bearer_token_file",
+                "convert_classic_histograms_to_nhcb",
+                "classic histograms are kept as they are: take the key out",
             );
         }
-        let http = self.http();
-        let parts = [
-            http.basic_auth.as_ref().map_or(Ok(()), BasicAuth::check),
-            http.authorization
-                .as_ref()
-                .map_or(Ok(()), Authorization::check),
-            http.tls.check(),
-        ];
-        for part in parts {
-            part.map_err(|(key, reason)| (key, reason.to_owned()))?;
+        if self.scrape_native_histograms(global)
+            || self
+                .scrape_protocols(global)
+                .contains(&ScrapeProtocol::Protobuf)
+        {
+            return wrong(
+                "scrape_native_histograms",
+                "native histograms and PrometheusProto are not read yet: take the keys out",
+            );
+        }
+        if self.escaping_scheme(global) == EscapingScheme::AllowUtf8
+            && self.validation_scheme(global) == ValidationScheme::Legacy
+        {
+            return wrong(
+                "metric_name_escaping_scheme",
+                "allow-utf-8 contradicts metric_name_validation_scheme: legacy",
+            );
+        }
+        if self
+            .native_histogram_min_bucket_factor
+            .is_some_and(|factor| !factor.is_finite() || factor < 0.0)
+        {
+            return wrong("native_histogram_min_bucket_factor", "it is no ratio");
+        }
+        for section in &self.file_sd_configs {
+            section.check().map_err(|why| ("file_sd_configs", why))?;
+        }
+        for section in &self.http_sd_configs {
+            section.check().map_err(|why| ("http_sd_configs", why))?;
+        }
+        for section in &self.dns_sd_configs {
+            section.check().map_err(|why| ("dns_sd_configs", why))?;
         }
         Relabeler::new(&self.relabel_configs).map_err(|why| ("relabel_configs", why))?;
         Relabeler::new(&self.metric_relabel_configs)
