@@ -36,6 +36,10 @@ mod rewrite;
 
 mod admin;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 #[cfg(test)]
 mod full_disk_test;
 
@@ -43,4 +47,5 @@ pub use admin::check::{Report, check, is_in_use};
 pub use config::Config;
 pub use import::Imported;
 pub use metrics::Metrics;
+pub use retention::Forecast;
 pub use store::{MetricStore, MetricStoreStats};

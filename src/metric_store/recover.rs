@@ -1,7 +1,9 @@
 //! What was accepted before the process ended comes back: catalogue, then journals.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use model::{Histogram, SlotId, StoreError};
 use roaring::RoaringBitmap;
@@ -12,10 +14,16 @@ use crate::errors::io_error;
 use crate::head::places::Place;
 use crate::head::target::{Sorted, Target};
 use crate::index::SeriesId;
-use crate::journal::file::{self, Header, Kind};
-use crate::journal::rows::{RowDecoder, RowTaker};
+use crate::journal::file::{self, Header, Kind, Replayed};
+use crate::journal::rows::{RowDecoder, RowTaker, target_of};
 use crate::journal::{OldFile, series};
 use crate::store::Shared;
+
+/// Journals up to this size are read by one thread: starting others takes as long.
+const REPLAY_ALONE_BYTES: u64 = 1 << 20;
+
+/// Threads that read a journal together; each checks all of it.
+const REPLAY_WORKERS_MAX: usize = 4;
 
 impl Shared {
     /// Reads catalogue and journals into memory. Called once, before anybody else has the store.
@@ -95,18 +103,57 @@ impl Shared {
         if sealed.is_some_and(|journal| *journal >= file.number) {
             return fs::remove_file(&file.path).map_err(io_error("delete", &file.path));
         }
-        let mut replay = Replay {
-            shared: self,
-            window_ms: header.window_ms,
-            targets: FxHashMap::default(),
-            buffers: Buffers::default(),
-            samples: Vec::new(),
-        };
-        let mut decoder = RowDecoder::default();
-        let replayed = file::replay(&file.path, |body| decoder.decode(body, &mut replay))?;
+        let replayed = self.replay_window(&file.path, header.window_ms)?;
+        file::cut(&file.path, &replayed);
         self.tell(&file, &replayed);
         self.journals.adopt(file, header);
         Ok(())
+    }
+
+    /// Puts the rows of a journal into the head. Targets know nothing of each other, so each
+    /// worker reads the whole file and decodes the records of its own targets only.
+    fn replay_window(&self, path: &Path, window_ms: i64) -> Result<Replayed, StoreError> {
+        let bytes = fs::metadata(path).map_err(io_error("read journal", path))?;
+        let n_workers = if bytes.len() < REPLAY_ALONE_BYTES {
+            1
+        } else {
+            thread::available_parallelism().map_or(1, |n| n.get().min(REPLAY_WORKERS_MAX)) as u32
+        };
+        let work = |worker: u32| {
+            let mut replay = Replay {
+                shared: self,
+                window_ms,
+                targets: FxHashMap::default(),
+                buffers: Buffers::default(),
+                samples: Vec::new(),
+            };
+            let mut decoder = RowDecoder::default();
+            file::scan(path, |body| {
+                if target_of(body)? % n_workers != worker {
+                    return Ok(());
+                }
+                decoder.decode(body, &mut replay)
+            })
+        };
+        let results: Vec<_> = thread::scope(|scope| {
+            let others: Vec<_> = (1..n_workers)
+                .map(|worker| scope.spawn(move || work(worker)))
+                .collect();
+            let mut results = vec![work(0)];
+            for other in others {
+                // A panic goes on in the thread that opens the store.
+                results.push(
+                    other
+                        .join()
+                        .unwrap_or_else(|p| std::panic::resume_unwind(p)),
+                );
+            }
+            results
+        });
+        let results: Vec<Replayed> = results.into_iter().collect::<Result<_, StoreError>>()?;
+        // All end at the same place, unless a record is sound and does not decode.
+        let first = results.into_iter().min_by_key(|replayed| replayed.sound);
+        Ok(first.expect("there is a first worker"))
     }
 
     fn tell(&self, file: &OldFile, replayed: &file::Replayed) {

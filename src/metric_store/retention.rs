@@ -5,13 +5,63 @@ use roaring::RoaringBitmap;
 
 use crate::config::DAY_MS;
 use crate::index::Index;
-use crate::store::Shared;
+use crate::store::{MetricStore, Shared};
 
 /// The index is rebuilt when at least so many of its series, and a quarter of them, are dead.
 const DEAD_SERIES_MIN: u64 = 1000;
 
 /// Series copied while the index's lock is held once.
 const COPY_BATCH: usize = 4096;
+
+/// Days that the forecast looks back on.
+const FORECAST_DAYS: i64 = 7;
+
+/// How the store will grow, judged by what it sealed lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forecast {
+    /// Bytes that a day of samples takes.
+    pub bytes_per_day: u64,
+    /// How much of the past that is judged by, milliseconds: two hours at least, a week at most.
+    pub looked_at_ms: i64,
+    /// What all samples will take when the oldest ones reach the retention.
+    pub bytes_at_retention: u64,
+}
+
+impl Forecast {
+    /// How many days of samples fit into so many bytes.
+    pub fn days_in(&self, bytes: u64) -> u64 {
+        bytes / self.bytes_per_day.max(1)
+    }
+}
+
+impl MetricStore {
+    /// What a day of samples takes on disk; `None` before the first window is sealed. Series that
+    /// come and go, and the room that files keep free, are in it.
+    pub fn forecast(&self, now_ms: i64) -> Option<Forecast> {
+        let shared = self.shared();
+        let from_ms = now_ms.saturating_sub(FORECAST_DAYS * DAY_MS);
+        let segments = shared.segments();
+        let lately = || segments.iter().filter(|s| s.end_ms > from_ms);
+        let first_ms = lately().map(|s| s.start_ms.max(from_ms)).min()?;
+        let last_ms = lately().map(|s| s.end_ms).max()?;
+        let bytes = lately().map(|s| {
+            // Of a day that is partly older only the younger part counts.
+            let (whole, part) = (s.end_ms - s.start_ms, s.end_ms - s.start_ms.max(from_ms));
+            s.bytes as f64 * (part.max(1) as f64 / whole.max(1) as f64)
+        });
+        let looked_at_ms = (last_ms - first_ms).max(shared.limits.window_ms);
+        // Catalogue and free pages: what the files have beyond the pages.
+        let pages: u64 = segments.iter().map(|s| s.bytes).sum();
+        let files = shared.disk_bytes().saturating_sub(shared.journals.bytes());
+        let overhead = (files as f64 / pages.max(1) as f64).clamp(1.0, 2.0);
+        let per_ms = bytes.sum::<f64>() * overhead / looked_at_ms as f64;
+        Some(Forecast {
+            bytes_per_day: (per_ms * DAY_MS as f64) as u64,
+            looked_at_ms,
+            bytes_at_retention: (per_ms * shared.limits.retention_ms as f64) as u64,
+        })
+    }
+}
 
 impl Shared {
     /// Drops days that are wholly older than the retention, then the oldest ones while all files

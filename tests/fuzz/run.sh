@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the fuzz targets and runs each for some time with the stable toolchain.
 #   tests/fuzz/run.sh SECONDS TARGET...
-# Targets: query logql promql line file rules block block_round_trip. What is found is written to
+# Targets: query logql promql line file rules block block_round_trip metric_page. What is found is written to
 # target/fuzz/found/TARGET; running TARGET with such a file shows it again. Fails while there is
 # something in there: delete what is repaired.
 set -eu
@@ -21,7 +21,8 @@ export RUSTFLAGS
 features=
 for name in "$@"; do
     case $name in
-        block*) features="--features store" ;;
+        block*) features="$features --features store" ;;
+        metric_page) features="$features --features metrics" ;;
     esac
 done
 host=$(rustc -vV | sed -n 's/^host: //p')

@@ -206,11 +206,19 @@ fn decode_group(
     }
     let layout = get_layout(reader)?;
     let mut shapes: Vec<Shape> = Vec::new();
+    // No shape has more buckets than there are columns, and there are not more shapes than rows.
+    let mut buckets = 0;
     for _ in 0..reader.varint()? {
         if shapes.len() >= n {
             return Err(CodecError::Malformed("more shapes than histograms"));
         }
-        shapes.push((get_spans(reader)?, get_spans(reader)?));
+        let shape = (get_spans(reader)?, get_spans(reader)?);
+        let spans = shape.0.iter().chain(&shape.1);
+        buckets += spans.map(|s| s.length as usize).sum::<usize>();
+        if buckets > CELLS_MAX {
+            return Err(CodecError::Malformed("shapes too large"));
+        }
+        shapes.push(shape);
     }
     let of = get_runs(reader, n)?;
     let resets = get_runs(reader, n)?;

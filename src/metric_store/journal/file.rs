@@ -284,10 +284,16 @@ pub(crate) fn replay(
     take: impl FnMut(&[u8]) -> Result<(), CodecError>,
 ) -> Result<Replayed, StoreError> {
     let replayed = scan(path, take)?;
+    cut(path, &replayed);
+    Ok(replayed)
+}
+
+/// Cuts off what is damaged, so that it is told once, and the zeros, which nobody will fill any
+/// more.
+pub(crate) fn cut(path: &Path, replayed: &Replayed) {
     if replayed.header.is_none() {
-        return Ok(replayed);
+        return;
     }
-    // Cut the damage, so that it is told once, and the zeros, which nobody will fill any more.
     let cut = OpenOptions::new()
         .write(true)
         .open(path)
@@ -295,7 +301,6 @@ pub(crate) fn replay(
     if let Err(error) = cut {
         tracing::warn!(path = %path.display(), %error, "cannot cut the end of a journal");
     }
-    Ok(replayed)
 }
 
 /// The same without changing the file.

@@ -285,6 +285,15 @@ fn get_change(reader: &mut Reader<'_>, last: Last) -> Result<Last, CodecError> {
     Ok(Last { code, value })
 }
 
+/// The number of the target that a record's body speaks of: what readers that share a file divide
+/// it by.
+pub(crate) fn target_of(body: &[u8]) -> Result<u32, CodecError> {
+    let mut reader = Reader::new(body);
+    reader.byte()?;
+    u32::try_from(reader.varint()?)
+        .map_err(|_| CodecError::Malformed("a target number beyond 32 bits"))
+}
+
 /// Takes what a window's journal says, in order.
 pub(crate) trait RowTaker {
     /// A target and its number in this file.

@@ -162,8 +162,9 @@ fn chunk_end(samples: &Samples, start: usize, samples_max: usize) -> usize {
 struct TimeColumns {
     columns: Vec<Arc<[i64]>>,
     by_hash: FxHashMap<u64, u32>,
-    /// Columns of whole targets, by where they lie in memory.
-    of_targets: FxHashMap<usize, u32>,
+    /// Columns of whole targets, by where they lie in memory; held, so that no others come to lie
+    /// there.
+    of_targets: FxHashMap<usize, (Arc<[i64]>, u32)>,
 }
 
 impl TimeColumns {
@@ -175,9 +176,11 @@ impl TimeColumns {
             && likely.get(start..start + times.len()) == Some(times)
         {
             let key = likely.as_ptr() as usize;
-            let known = self.of_targets.get(&key).copied();
-            let column = known.unwrap_or_else(|| self.find_or_add(likely, || likely.clone()));
-            self.of_targets.insert(key, column);
+            if let Some((_, column)) = self.of_targets.get(&key) {
+                return (*column, start as u32);
+            }
+            let column = self.find_or_add(likely, || likely.clone());
+            self.of_targets.insert(key, (likely.clone(), column));
             return (column, start as u32);
         }
         (self.find_or_add(times, || times.into()), 0)
@@ -221,5 +224,12 @@ mod tests {
         let gap = [0i64, 30];
         assert_eq!(columns.place(&gap, &likely), (2, 0));
         assert_eq!(columns.columns.len(), 3);
+        // Others that come to lie where dropped ones lay are not taken for them.
+        for i in 0..100 {
+            let short_lived: Arc<[i64]> = (0..100).map(|n| n * 15 + i % 2).collect();
+            let (column, start) = columns.place(&short_lived, &short_lived);
+            assert_eq!(start, 0);
+            assert_eq!(columns.columns[column as usize], short_lived);
+        }
     }
 }

@@ -119,6 +119,27 @@ fn days_that_are_over_become_one_segment_each() {
 }
 
 #[test]
+fn the_forecast_is_what_the_last_days_took() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (store, _) = open(dir.path(), T0);
+    assert_eq!(store.forecast(T0), None);
+    drop(store);
+    let store = three_days(dir.path());
+    let now = T0 + 3 * DAY + WINDOW;
+    let forecast = store.forecast(now).expect("three days");
+    // 9 series of 1440 samples: some kilobytes of pages.
+    let per_day = forecast.bytes_per_day;
+    assert!((500..200_000).contains(&per_day), "{per_day}");
+    assert!((3 * DAY - 60_000..3 * DAY + WINDOW).contains(&forecast.looked_at_ms));
+    let at_retention = forecast.bytes_at_retention as f64 / forecast.bytes_per_day as f64;
+    assert!((at_retention - 15.0).abs() < 0.1, "{at_retention}");
+    assert_eq!(forecast.days_in(10 * forecast.bytes_per_day + 1), 10);
+    // A week later what is older does not count.
+    let later = store.forecast(now + 6 * DAY).expect("a day");
+    assert!(later.looked_at_ms < 2 * DAY + WINDOW);
+}
+
+#[test]
 fn what_comes_late_to_a_rewritten_day_is_not_lost_by_a_kill() {
     let dir = tempfile::tempdir().expect("a folder");
     let config = Config {

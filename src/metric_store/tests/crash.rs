@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use common::{T0, WINDOW, all, append, count, labels, open, open_with, target};
+use common::{T0, WINDOW, all, append, assert_same, count, labels, open, open_with, target};
 use metric_store::Config;
 use model::{MetricKind, MetricMetadata, SampleSink, SeriesReader, SlotId, StoreError};
 use proptest::prelude::*;
@@ -56,6 +56,37 @@ fn nothing_acknowledged_is_lost_by_a_kill() {
     let found = all(&store, "m");
     assert_eq!(count(&found), stored + 1);
     assert_eq!(found[7].1.values.last(), Some(&0.5));
+}
+
+#[test]
+fn a_journal_that_several_threads_read_comes_back_whole() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (store, _) = open(dir.path(), T0);
+    let targets: Vec<_> = (0..9)
+        .map(|t| target(&store, &format!("m{t}"), 150))
+        .collect();
+    let mut stored = 0;
+    for row in 0..120 {
+        for (t, (id, slots)) in targets.iter().enumerate() {
+            let noise = |slot: &SlotId| f64::from(slot.0 * 7 + row).sin();
+            let samples: Vec<(SlotId, f64)> = slots.iter().map(|s| (*s, noise(s))).collect();
+            let time_ms = T0 + i64::from(row) * 15_000 + t as i64;
+            stored += append(&store, *id, time_ms, &samples).expect("appends");
+        }
+    }
+    let name = |t: usize| format!("m{t}");
+    let before: Vec<_> = (0..9).map(|t| all(&store, &name(t))).collect();
+    drop(store);
+    let bytes = fs::metadata(rows_journal(dir.path()))
+        .expect("is there")
+        .len();
+    assert!(bytes > 1 << 20, "{bytes} bytes are read by one thread");
+    let (store, metrics) = open(dir.path(), T0);
+    assert_eq!(metrics.journal_replayed_samples.get(), stored as u64);
+    assert_eq!(metrics.journal_damaged.get(), 0);
+    for (t, before) in before.iter().enumerate() {
+        assert_same(&all(&store, &name(t)), before);
+    }
 }
 
 #[test]
