@@ -6,6 +6,8 @@ use std::time::Instant;
 use model::Samples;
 use promql::{Answer, Context, ErrorKind, QueryError};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use crate::Services;
 use crate::time_range::TimeRange;
 
@@ -18,6 +20,9 @@ pub(crate) enum NoAnswer {
     /// The computation panicked; it was counted.
     #[error("the question made a part of Yagura fail; the reason is in the process' own log")]
     Panicked,
+    /// No more questions are taken.
+    #[error("the server is stopping")]
+    Stopping,
 }
 
 /// Runs a computation on a thread that may block, as soon as one of `Services::query_slots` is
@@ -27,24 +32,32 @@ pub(crate) async fn blocking<T: Send + 'static>(
     services: &Arc<Services>,
     compute: impl FnOnce(&Services) -> T + Send + 'static,
 ) -> Result<T, NoAnswer> {
+    let (answer, _slot) = with_slot(services, compute).await?;
+    Ok(answer)
+}
+
+/// The same, for an answer that goes on taking room: the slot comes with it.
+pub(crate) async fn with_slot<T: Send + 'static>(
+    services: &Arc<Services>,
+    compute: impl FnOnce(&Services) -> T + Send + 'static,
+) -> Result<(T, OwnedSemaphorePermit), NoAnswer> {
     let timeout = services.query_timeout;
     let work = async {
         let slot = services.query_slots.clone().acquire_owned().await;
+        let slot = slot.map_err(|_| NoAnswer::Stopping)?;
         let services = services.clone();
-        tokio::task::spawn_blocking(move || {
-            let _slot = slot;
-            compute(&services)
-        })
-        .await
+        let work = tokio::task::spawn_blocking(move || (compute(&services), slot));
+        work.await.map_err(|_| NoAnswer::Panicked)
     };
-    match tokio::time::timeout(timeout, work).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(_)) => {
-            services.metrics.panics.inc();
-            Err(NoAnswer::Panicked)
-        }
-        Err(_) => Err(NoAnswer::Timeout(timeout)),
+    let answer = tokio::time::timeout(timeout, work).await;
+    let answer = answer.unwrap_or(Err(NoAnswer::Timeout(timeout)));
+    if answer
+        .as_ref()
+        .is_err_and(|error| *error == NoAnswer::Panicked)
+    {
+        services.metrics.panics.inc();
     }
+    answer
 }
 
 /// The value of a PromQL expression at one time; given up at the deadline.

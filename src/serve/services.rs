@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use alert_rules::GroupSnapshot;
 use log_query::LogReader;
-use model::{LogCollector, LogSource, ScrapeTarget, SeriesReader};
+use model::{LogCollector, LogSource, ScrapeTarget, SeriesAdmin, SeriesReader};
 use tokio::sync::Semaphore;
 
 use crate::Metrics;
@@ -22,6 +22,13 @@ pub type ImportLines =
 pub struct Services {
     /// Metrics.
     pub series: Arc<dyn SeriesReader>,
+    /// Who has so many series, and how to be rid of some.
+    pub series_admin: Arc<dyn SeriesAdmin>,
+    /// Whether series may be deleted over HTTP.
+    pub admin_api: bool,
+    /// Makes a copy of everything that is stored, in the data folder; answers its name. An error
+    /// is a sentence.
+    pub snapshot: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
     /// Logs.
     pub logs: Arc<dyn LogReader>,
     /// PromQL.

@@ -51,7 +51,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
-    /// Too much is asked for at the moment: 503.
+    /// A part of the house failed: 500.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// Too much is asked for at the moment, or it is switched off: 503.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }
@@ -107,6 +112,7 @@ impl From<NoAnswer> for ApiError {
         let (code, kind) = match error {
             NoAnswer::Timeout(_) => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             NoAnswer::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            NoAnswer::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         };
         Self::new(code, kind, error.to_string())
     }

@@ -158,6 +158,7 @@ impl From<NoAnswer> for Refusal {
         let code = match error {
             NoAnswer::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             NoAnswer::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            NoAnswer::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self {
             code,

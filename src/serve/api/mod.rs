@@ -4,6 +4,7 @@ pub(crate) mod error;
 mod follower;
 pub(crate) mod logs;
 mod loki;
+mod pieces;
 mod process;
 mod prometheus;
 pub(crate) mod push;

@@ -4,16 +4,20 @@
 //! - `series.rs`: `/api/v1/labels`, `/api/v1/label/{name}/values`, `/api/v1/series`,
 //!   `/api/v1/metadata`.
 //! - `rules.rs`: `/api/v1/rules`, `/api/v1/alerts`.
-//! - `status.rs`: `/api/v1/targets`, `/api/v1/status/*`.
+//! - `status.rs`: `/api/v1/status/*`; `targets.rs`: `/api/v1/targets*`, `/api/v1/scrape_pools`.
+//! - `federate.rs`: `/federate`; `admin.rs`: `/api/v1/admin/tsdb/*`.
 //!
 //! Parameters come in the URL or, with POST, as a form. Answers have Prometheus' envelope (file
 //! `json.rs`); what takes long is computed on a blocking thread ([`crate::ask`]).
 
+mod admin;
+mod federate;
 pub(super) mod json;
 mod query;
 mod rules;
 mod series;
 mod status;
+mod targets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +25,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{FromRequest, Request};
 use axum::http::{Method, header};
-use axum::routing::get;
+use axum::routing::{get, put};
 use model::Matcher;
 
 use super::error::ApiError;
@@ -45,11 +49,28 @@ pub(crate) fn router() -> Router<Arc<Services>> {
         .route("/api/v1/metadata", get(series::metadata))
         .route("/api/v1/rules", get(rules::rules))
         .route("/api/v1/alerts", get(rules::alerts))
-        .route("/api/v1/targets", get(status::targets))
+        .route("/api/v1/targets", get(targets::targets))
+        .route("/api/v1/targets/metadata", get(targets::metadata))
+        .route("/api/v1/scrape_pools", get(targets::scrape_pools))
         .route("/api/v1/status/buildinfo", get(status::build_info))
         .route("/api/v1/status/runtimeinfo", get(status::runtime_info))
         .route("/api/v1/status/config", get(status::config))
         .route("/api/v1/status/flags", get(status::flags))
+        .route("/api/v1/status/tsdb", get(status::tsdb))
+        .route("/api/v1/status/walreplay", get(status::wal_replay))
+        .route("/federate", get(federate::federate))
+        .route(
+            "/api/v1/admin/tsdb/delete_series",
+            put(admin::delete_series).post(admin::delete_series),
+        )
+        .route(
+            "/api/v1/admin/tsdb/clean_tombstones",
+            put(admin::clean_tombstones).post(admin::clean_tombstones),
+        )
+        .route(
+            "/api/v1/admin/tsdb/snapshot",
+            put(admin::snapshot).post(admin::snapshot),
+        )
 }
 
 /// The parameters of a request: those of a form before those of the URL, as Go reads them.

@@ -2,11 +2,16 @@
 //!
 //! Times are seconds with at most three digits, values are strings of Go's shortest form.
 
+use std::ops::ControlFlow;
+
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use model::{Histogram, Labels, Samples};
+use model::{Exemplar, Histogram, Labels, Samples};
 use promql::{Answer, Value};
 use serde::Serialize;
+
+/// What stands before the data.
+const OPEN: &[u8] = br#"{"status":"success","data":"#;
 
 /// An answer under way: `{"status":"success","data":` and what follows.
 pub(super) struct Envelope(Vec<u8>);
@@ -14,7 +19,7 @@ pub(super) struct Envelope(Vec<u8>);
 impl Envelope {
     /// Opens the envelope and writes the data.
     pub(super) fn with(data: impl FnOnce(&mut Vec<u8>)) -> Self {
-        let mut out = br#"{"status":"success","data":"#.to_vec();
+        let mut out = OPEN.to_vec();
         data(&mut out);
         Self(out)
     }
@@ -26,21 +31,26 @@ impl Envelope {
 
     /// Adds what should be said about the data, and closes the envelope.
     pub(super) fn close(mut self, warnings: &[String], infos: &[String]) -> Vec<u8> {
-        for (name, notes) in [("warnings", warnings), ("infos", infos)] {
-            if !notes.is_empty() {
-                self.0.extend_from_slice(b",\"");
-                self.0.extend_from_slice(name.as_bytes());
-                self.0.extend_from_slice(b"\":");
-                write_serde(&mut self.0, &notes);
-            }
-        }
-        self.0.push(b'}');
+        write_notes(&mut self.0, warnings, infos);
         self.0
     }
 }
 
-/// A finished body as an answer.
-pub(super) fn response(body: Vec<u8>) -> Response {
+/// Closes the envelope behind the data.
+fn write_notes(out: &mut Vec<u8>, warnings: &[String], infos: &[String]) {
+    for (name, notes) in [("warnings", warnings), ("infos", infos)] {
+        if !notes.is_empty() {
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            write_serde(out, &notes);
+        }
+    }
+    out.push(b'}');
+}
+
+/// A body as an answer.
+pub(super) fn response(body: impl IntoResponse) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
@@ -49,8 +59,26 @@ pub(super) fn success(data: &impl Serialize) -> Response {
     response(Envelope::of(data).close(&[], &[]))
 }
 
-/// Writes the answer to a query, `stats` at the end of its data.
-pub(super) fn write_answer(out: &mut Vec<u8>, answer: &Answer, stats: Option<&serde_json::Value>) {
+/// Writes the whole body for the answer to a query, `stats` at the end of its data. Calls `pause`
+/// between series, which may take away what is written; breaks off where that breaks.
+pub(super) fn write_body(
+    out: &mut Vec<u8>,
+    answer: &Answer,
+    stats: Option<&serde_json::Value>,
+    pause: impl FnMut(&mut Vec<u8>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    out.extend_from_slice(OPEN);
+    write_data(out, answer, stats, pause)?;
+    write_notes(out, &answer.warnings, &answer.infos);
+    ControlFlow::Continue(())
+}
+
+fn write_data(
+    out: &mut Vec<u8>,
+    answer: &Answer,
+    stats: Option<&serde_json::Value>,
+    mut pause: impl FnMut(&mut Vec<u8>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let kind = match answer.value {
         Value::Scalar { .. } => "scalar",
         Value::String { .. } => "string",
@@ -75,30 +103,45 @@ pub(super) fn write_answer(out: &mut Vec<u8>, answer: &Answer, stats: Option<&se
             write_text(out, value);
             out.push(b']');
         }
-        Value::Vector(points) => write_list(out, points, |out, point| {
-            out.extend_from_slice(b"{\"metric\":");
-            write_labels(out, &point.labels);
-            if let Some(histogram) = &point.histogram {
-                out.extend_from_slice(b",\"histogram\":");
-                write_histogram_sample(out, point.timestamp_ms, histogram);
-            } else {
-                out.extend_from_slice(b",\"value\":");
-                write_sample(out, point.timestamp_ms, point.value);
+        Value::Vector(points) => {
+            for (i, point) in points.iter().enumerate() {
+                out.push(if i == 0 { b'[' } else { b',' });
+                out.extend_from_slice(b"{\"metric\":");
+                write_labels(out, &point.labels);
+                if let Some(histogram) = &point.histogram {
+                    out.extend_from_slice(b",\"histogram\":");
+                    write_histogram_sample(out, point.timestamp_ms, histogram);
+                } else {
+                    out.extend_from_slice(b",\"value\":");
+                    write_sample(out, point.timestamp_ms, point.value);
+                }
+                out.push(b'}');
+                pause(out)?;
             }
-            out.push(b'}');
-        }),
-        Value::Matrix(series) => write_list(out, series, |out, series| {
-            out.extend_from_slice(b"{\"metric\":");
-            write_labels(out, &series.labels);
-            write_samples(out, &series.samples);
-            out.push(b'}');
-        }),
+            close_list(out, points.is_empty());
+        }
+        Value::Matrix(all) => {
+            for (i, series) in all.iter().enumerate() {
+                out.push(if i == 0 { b'[' } else { b',' });
+                out.extend_from_slice(b"{\"metric\":");
+                write_labels(out, &series.labels);
+                write_samples(out, &series.samples);
+                out.push(b'}');
+                pause(out)?;
+            }
+            close_list(out, all.is_empty());
+        }
     }
     if let Some(stats) = stats {
         out.extend_from_slice(b",\"stats\":");
         write_serde(out, stats);
     }
     out.push(b'}');
+    ControlFlow::Continue(())
+}
+
+fn close_list(out: &mut Vec<u8>, is_empty: bool) {
+    out.extend_from_slice(if is_empty { b"[]" } else { b"]" });
 }
 
 /// Writes a list.
@@ -128,6 +171,23 @@ pub(in crate::api) fn write_labels(out: &mut Vec<u8>, labels: &Labels) {
         out.push(b':');
         write_text(out, &label.value);
     }
+    out.push(b'}');
+}
+
+/// Writes a series with its exemplars.
+pub(super) fn write_exemplars(out: &mut Vec<u8>, (labels, exemplars): &(Labels, Vec<Exemplar>)) {
+    out.extend_from_slice(b"{\"seriesLabels\":");
+    write_labels(out, labels);
+    out.extend_from_slice(b",\"exemplars\":");
+    write_list(out, exemplars, |out, exemplar| {
+        out.extend_from_slice(b"{\"labels\":");
+        write_labels(out, &exemplar.labels);
+        out.extend_from_slice(b",\"value\":\"");
+        write_value(out, exemplar.value);
+        out.extend_from_slice(b"\",\"timestamp\":");
+        write_time(out, exemplar.timestamp_ms);
+        out.push(b'}');
+    });
     out.push(b'}');
 }
 
@@ -227,7 +287,7 @@ fn write_time(out: &mut Vec<u8>, time_ms: i64) {
 }
 
 /// Writes a number in Go's shortest form: without an exponent from 1e-6 to 1e21.
-fn write_value(out: &mut Vec<u8>, value: f64) {
+pub(super) fn write_value(out: &mut Vec<u8>, value: f64) {
     if !value.is_finite() {
         let word: &[u8] = match value {
             f64::INFINITY => b"+Inf",
@@ -362,8 +422,9 @@ mod tests {
         };
         let check = |value: Value, expected: &str| {
             let answer = answer(value);
-            let envelope = Envelope::with(|out| write_answer(out, &answer, None));
-            let body = envelope.close(&answer.warnings, &answer.infos);
+            let mut body = Vec::new();
+            let written = write_body(&mut body, &answer, None, |_| ControlFlow::Continue(()));
+            assert!(written.is_continue());
             let expected =
                 format!(r#"{{"status":"success","data":{expected},"warnings":["a \"note\""]}}"#);
             assert_eq!(String::from_utf8_lossy(&body), expected);

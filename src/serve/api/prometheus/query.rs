@@ -1,18 +1,25 @@
 //! `/api/v1/query` and `/api/v1/query_range`.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::Response;
+use model::StoreError;
 use promql::{Answer, Context, ErrorKind, QueryError, Value};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::Form;
 use super::json::{self, Envelope};
+use super::{Form, TIME_MS_MAX};
 use crate::api::error::ApiError;
+use crate::api::pieces;
 use crate::metrics::{QueryKind, QueryLabels};
 use crate::{Services, ask};
+
+/// Answers of no more samples are written at once, which takes well below a millisecond.
+const SAMPLES_AT_ONCE: usize = 5_000;
 
 /// Parameters that both kinds of queries have.
 struct Common {
@@ -84,11 +91,28 @@ pub(super) async fn range(
     .await
 }
 
-/// There are no exemplars; Grafana asks for them with every query.
-pub(super) async fn exemplars(form: Form) -> Result<Response, ApiError> {
-    form.required("query")?;
-    let none: [(); 0] = [];
-    Ok(json::success(&none))
+/// `query`, `start`, `end`: the exemplars of all series that the expression reads.
+pub(super) async fn exemplars(
+    State(services): State<Arc<Services>>,
+    form: Form,
+) -> Result<Response, ApiError> {
+    let expression = services.engine.parse(form.required("query")?)?;
+    let start_ms = form.time_ms("start")?.unwrap_or(-TIME_MS_MAX);
+    let end_ms = form.time_ms("end")?.unwrap_or(TIME_MS_MAX);
+    if end_ms < start_ms {
+        return Err(ApiError::bad_data(
+            "end timestamp must not be before start timestamp",
+        ));
+    }
+    let selectors = expression.selectors().into_iter();
+    let selectors: Vec<_> = selectors.map(|one| one.matchers.clone()).collect();
+    let body = ask::blocking(&services, move |services| {
+        let found = services.series.exemplars(&selectors, start_ms, end_ms)?;
+        let envelope = Envelope::with(|out| json::write_list(out, &found, json::write_exemplars));
+        Ok::<_, StoreError>(envelope.close(&[], &[]))
+    })
+    .await??;
+    Ok(json::response(body))
 }
 
 /// Says that nobody waits any more, once it is dropped: with the handler's future, that is when
@@ -101,7 +125,8 @@ impl Drop for Waiting {
     }
 }
 
-/// Evaluates and writes on a blocking thread, for as long as somebody waits.
+/// Evaluates on a blocking thread, for as long as somebody waits, and writes: a large answer
+/// while it is taken.
 async fn answer(
     services: &Arc<Services>,
     kind: &'static str,
@@ -109,9 +134,46 @@ async fn answer(
     evaluate: impl FnOnce(&Services, &str, &Context<'_>) -> Result<Answer, QueryError> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let asked = Instant::now();
+    let outcome = evaluated(services, asked, common, evaluate).await;
+    let metrics = &services.metrics;
+    let word = outcome
+        .as_ref()
+        .map_or_else(|error| error.kind, |_| "success");
+    let labels = QueryLabels {
+        kind,
+        outcome: word,
+    };
+    metrics.queries.get_or_create(&labels).inc();
+    metrics
+        .query_duration
+        .get_or_create(&QueryKind { kind })
+        .observe(asked.elapsed().as_secs_f64());
+    let (answer, stats, slot) = outcome?;
+    if samples_of(&answer) <= SAMPLES_AT_ONCE {
+        let mut body = Vec::new();
+        let _ = json::write_body(&mut body, &answer, stats.as_ref(), |_| {
+            ControlFlow::Continue(())
+        });
+        return Ok(json::response(body));
+    }
+    let body = pieces::body(slot, move |writer, out| {
+        json::write_body(out, &answer, stats.as_ref(), |out| writer.pause(out))
+    });
+    Ok(json::response(body))
+}
+
+/// What there is to say, and the slot that it still takes.
+type Evaluated = (Answer, Option<serde_json::Value>, OwnedSemaphorePermit);
+
+async fn evaluated(
+    services: &Arc<Services>,
+    asked: Instant,
+    common: Common,
+    evaluate: impl FnOnce(&Services, &str, &Context<'_>) -> Result<Answer, QueryError> + Send + 'static,
+) -> Result<Evaluated, ApiError> {
     let wanted = Arc::new(AtomicBool::new(true));
     let _waiting = Waiting(wanted.clone());
-    let body = ask::blocking(services, move |services| {
+    let (evaluated, slot) = ask::with_slot(services, move |services| {
         let begun = Instant::now();
         let stop = || {
             if !wanted.load(Ordering::Relaxed) {
@@ -134,23 +196,20 @@ async fn answer(
         let stats = common
             .with_stats
             .then(|| stats(&answer, begun - asked, begun.elapsed()));
-        let envelope = Envelope::with(|out| json::write_answer(out, &answer, stats.as_ref()));
-        Ok(envelope.close(&answer.warnings, &answer.infos))
+        Ok::<_, QueryError>((answer, stats))
     })
-    .await
-    .map_err(ApiError::from)
-    .and_then(|body: Result<Vec<u8>, QueryError>| body.map_err(ApiError::from));
-    let outcome = body.as_ref().map_or_else(|error| error.kind, |_| "success");
-    let metrics = &services.metrics;
-    metrics
-        .queries
-        .get_or_create(&QueryLabels { kind, outcome })
-        .inc();
-    metrics
-        .query_duration
-        .get_or_create(&QueryKind { kind })
-        .observe(asked.elapsed().as_secs_f64());
-    body.map(json::response)
+    .await?;
+    let (answer, stats) = evaluated?;
+    Ok((answer, stats, slot))
+}
+
+/// How many samples will be written.
+fn samples_of(answer: &Answer) -> usize {
+    match &answer.value {
+        Value::Scalar { .. } | Value::String { .. } => 1,
+        Value::Vector(points) => points.len(),
+        Value::Matrix(all) => all.iter().map(|series| series.samples.len()).sum(),
+    }
 }
 
 /// Leaves out what is beyond the limit, and says so.
