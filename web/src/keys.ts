@@ -69,7 +69,8 @@ function reveal(): void {
 
 function pressed(event: KeyboardEvent): void {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-  const target = event.target as HTMLElement;
+  // The first of the path: what is typed into an editor's shadow root comes from the editor.
+  const target = event.composedPath()[0] as HTMLElement;
   const typing = target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
   if (event.key === "Escape") {
     const picker = find<HTMLDetailsElement>("#picker");

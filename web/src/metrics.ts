@@ -5,8 +5,8 @@
 
 import "./base";
 import { type Columns, type LineChart, connectLegend, legendRows, lineChart } from "./charts";
-import { completeMetrics, rememberQuery } from "./complete";
 import { find } from "./dom";
+import { promqlEditors, rememberQuery } from "./promql-editor";
 import { refresh } from "./refresh";
 
 let chart: LineChart | null = null;
@@ -54,7 +54,7 @@ function start(): void {
     rememberQuery(q);
     void go({ q, find: "" });
   });
-  completeMetrics();
+  promqlEditors(() => find<HTMLFormElement>("#ask")?.requestSubmit());
 }
 
 start();
