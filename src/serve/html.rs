@@ -183,6 +183,12 @@ impl fmt::Display for Meter<'_> {
 
 impl HtmlSafe for Meter<'_> {}
 
+/// A text as one segment of a URL's path.
+pub(crate) fn path_segment(text: &str) -> String {
+    let encoded: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    encoded.replace('+', "%20")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

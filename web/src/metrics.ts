@@ -5,11 +5,13 @@
 
 import "./base";
 import { type Columns, type LineChart, connectLegend, legendRows, lineChart } from "./charts";
-import { find } from "./dom";
+import { all, find } from "./dom";
 import { promqlEditors, rememberQuery } from "./promql-editor";
 import { refresh } from "./refresh";
 
 let chart: LineChart | null = null;
+/** The graphs of a metric's own page. */
+let small: LineChart[] = [];
 
 /** Shows an expression or a range: the address changes, the page is fetched and morphed in. */
 async function go(changes: Record<string, string>): Promise<void> {
@@ -38,13 +40,28 @@ function draw(): void {
   near = connectLegend(chart, legendRows(document));
 }
 
+/** Charts that share their crosshair; dragging zooms the page's range. */
+function drawSmall(): void {
+  for (const old of small) old.destroy();
+  small = all("[data-plot]").flatMap((place) => {
+    const data = find(`[data-columns="${place.dataset["plot"]}"]`)?.textContent;
+    if (!data) return [];
+    const onZoom = (fromMs: number, toMs: number) => void go({ from: iso(fromMs), to: iso(toMs) });
+    return [lineChart(place, JSON.parse(data) as Columns, { onZoom, sync: "metric" })];
+  });
+}
+
 function iso(ms: number): string {
   return new Date(Math.round(ms / 1000) * 1000).toISOString().replace(".000", "");
 }
 
 function start(): void {
   draw();
-  document.addEventListener("yagura:fresh", draw);
+  drawSmall();
+  document.addEventListener("yagura:fresh", () => {
+    draw();
+    drawSmall();
+  });
   window.addEventListener("popstate", () => void refresh());
   document.addEventListener("submit", (event) => {
     const form = event.target as HTMLFormElement;

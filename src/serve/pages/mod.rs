@@ -26,6 +26,8 @@ pub(crate) fn router() -> Router<Arc<Services>> {
     Router::new()
         .route("/", get(overview::page))
         .route("/metrics-explorer", get(metrics::page))
+        .route("/metrics/cardinality", get(metrics::cardinality::page))
+        .route("/metrics/{name}", get(metrics::one::page))
         .route("/alerts", get(alerts::page))
         .route("/targets", get(targets::page))
         .route("/status", get(status::page))
