@@ -17,7 +17,7 @@ use log_tail::LogTail;
 use metric_host::HostCollector;
 use metric_scrape::{LocalSource, LocalTarget, Scraper};
 use metric_store::MetricStore;
-use model::time;
+use model::{SeriesAdmin, time};
 use parking_lot::Mutex;
 use receive::SampleReceiver;
 use serve::Services;
@@ -263,6 +263,21 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         move || inputs::maintain(&receiver, &logs)
     });
     let services = Arc::new(Services {
+        series_admin: metrics.clone(),
+        admin_api: config.admin_api,
+        snapshot: Arc::new({
+            let (metrics, snapshots) = (metrics.clone(), data.join("snapshots"));
+            move || {
+                let name = time::rfc3339_ms(time::now_ms()).replace([':', '-'], "");
+                let folder = snapshots.join(&name);
+                std::fs::create_dir_all(&snapshots)
+                    .map_err(|error| format!("cannot make {}: {error}", snapshots.display()))?;
+                metrics
+                    .snapshot(&folder)
+                    .map_err(|error| error.to_string())?;
+                Ok(name)
+            }
+        }),
         series: metrics,
         logs,
         engine,

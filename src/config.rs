@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) alertmanager: Option<alert_notify::Config>,
     pub(crate) dashboards: Vec<PathBuf>,
     pub(crate) allowed_hosts: Vec<String>,
+    /// Whether series may be deleted over HTTP.
+    pub(crate) admin_api: bool,
 }
 
 /// The one budget that both stores, all queues and all caches divide, and how long data is kept.
@@ -124,6 +126,7 @@ struct File {
     notify: Option<Notify>,
     dashboards: Vec<PathBuf>,
     allowed_hosts: Vec<String>,
+    admin_api: bool,
 }
 
 impl Config {
@@ -193,6 +196,7 @@ impl Config {
             alertmanager,
             dashboards: file.dashboards,
             allowed_hosts: file.allowed_hosts,
+            admin_api: file.admin_api,
         };
         config.log_rules()?;
         Ok(config)

@@ -1,6 +1,7 @@
 //! Prometheus' HTTP API, so that Grafana, promtool or curl can use Yagura as a Prometheus.
 //!
-//! - `query.rs`: `/api/v1/query`, `/api/v1/query_range`, `/api/v1/query_exemplars`.
+//! - `query.rs`: `/api/v1/query`, `/api/v1/query_range`, `/api/v1/query_exemplars`,
+//!   `/api/v1/format_query`, `/api/v1/parse_query`.
 //! - `series.rs`: `/api/v1/labels`, `/api/v1/label/{name}/values`, `/api/v1/series`,
 //!   `/api/v1/metadata`.
 //! - `rules.rs`: `/api/v1/rules`, `/api/v1/alerts`.
@@ -43,6 +44,11 @@ pub(crate) fn router() -> Router<Arc<Services>> {
             "/api/v1/query_exemplars",
             get(query::exemplars).post(query::exemplars),
         )
+        .route(
+            "/api/v1/format_query",
+            get(query::format).post(query::format),
+        )
+        .route("/api/v1/parse_query", get(query::parse).post(query::parse))
         .route("/api/v1/labels", get(series::labels).post(series::labels))
         .route("/api/v1/label/{name}/values", get(series::values))
         .route("/api/v1/series", get(series::series).post(series::series))

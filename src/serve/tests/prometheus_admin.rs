@@ -249,3 +249,19 @@ async fn deleting_must_be_allowed_and_say_what() {
         (StatusCode::OK, true)
     );
 }
+
+#[tokio::test]
+async fn expressions_are_formatted_and_taken_apart() {
+    let formatted = data("/api/v1/format_query?query=sum(rate(hits_total%5B5m%5D))by(job)").await;
+    assert_eq!(formatted, "sum by (job) (rate(hits_total[5m]))");
+    let tree = data("/api/v1/parse_query?query=sum(hits_total)").await;
+    assert_eq!(
+        (&tree["type"], &tree["op"]),
+        (&json!("aggregation"), &json!("sum"))
+    );
+    let now_ms = model::time::now_ms();
+    let path = "/api/v1/parse_query?query=sum(hits_total";
+    let (status, body) = ask(services(now_ms), Method::GET, path).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(body.contains("\"position\":"), "{body}");
+}

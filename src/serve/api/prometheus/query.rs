@@ -1,4 +1,5 @@
-//! `/api/v1/query` and `/api/v1/query_range`.
+//! `/api/v1/query`, `/api/v1/query_range`, `/api/v1/query_exemplars`, `/api/v1/format_query`,
+//! `/api/v1/parse_query`.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -89,6 +90,18 @@ pub(super) async fn range(
         },
     )
     .await
+}
+
+/// `query`: the expression with blanks and line breaks in their places.
+pub(super) async fn format(form: Form) -> Result<Response, ApiError> {
+    let text = promql::format(form.required("query")?)?;
+    Ok(json::success(&text))
+}
+
+/// `query`: the tree of the expression.
+pub(super) async fn parse(form: Form) -> Result<Response, ApiError> {
+    let tree = promql::tree_json(form.required("query")?)?;
+    Ok(json::success(&tree))
 }
 
 /// `query`, `start`, `end`: the exemplars of all series that the expression reads.

@@ -238,7 +238,7 @@ mod tests {
         };
         let found = findings(&figures).join("\n");
         for part in [
-            "90,000 of 100,000",
+            "90 k of 100 k",
             "http_bucket alone",
             "regex: path",
             "last hour",
