@@ -17,7 +17,7 @@ use log_tail::LogTail;
 use metric_host::HostCollector;
 use metric_scrape::{LocalSource, LocalTarget, Scraper};
 use metric_store::MetricStore;
-use model::{SeriesAdmin, time};
+use model::time;
 use parking_lot::Mutex;
 use receive::SampleReceiver;
 use serve::Services;
@@ -28,6 +28,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use crate::backup::Backup;
 use crate::budget::{DiskBudget, MemoryShares, explain_failed_start};
 use crate::cli::ServeArgs;
 use crate::config::Config;
@@ -266,16 +267,15 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         series_admin: metrics.clone(),
         admin_api: config.admin_api,
         snapshot: Arc::new({
-            let (metrics, snapshots) = (metrics.clone(), data.join("snapshots"));
+            let backup = Backup {
+                data: data.clone(),
+                metrics: metrics.clone(),
+                logs: logs.clone(),
+                state: state.clone(),
+            };
             move || {
-                let name = time::rfc3339_ms(time::now_ms()).replace([':', '-'], "");
-                let folder = snapshots.join(&name);
-                std::fs::create_dir_all(&snapshots)
-                    .map_err(|error| format!("cannot make {}: {error}", snapshots.display()))?;
-                metrics
-                    .snapshot(&folder)
-                    .map_err(|error| error.to_string())?;
-                Ok(name)
+                let made = backup.snapshot(time::now_ms());
+                made.map_err(|error| format!("{error:#}"))
             }
         }),
         series: metrics,

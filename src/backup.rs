@@ -16,7 +16,6 @@ pub(crate) const SNAPSHOTS: &str = "snapshots";
 /// What is copied.
 #[derive(Clone)]
 pub(crate) struct Backup {
-    #[allow(dead_code, reason = "for the API's route, which comes with the API")]
     pub(crate) data: PathBuf,
     pub(crate) metrics: Arc<MetricStore>,
     pub(crate) logs: Arc<LogStore>,
@@ -24,7 +23,6 @@ pub(crate) struct Backup {
 }
 
 impl Backup {
-    #[allow(dead_code, reason = "for the API's route, which comes with the API")]
     /// Makes `DATA/snapshots/NAME` and tells the name, which is made of the time: for
     /// `POST /api/v1/admin/tsdb/snapshot`. Blocks until everything is durable.
     pub(crate) fn snapshot(&self, now_ms: i64) -> anyhow::Result<String> {

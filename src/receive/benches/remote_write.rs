@@ -35,6 +35,15 @@ impl SampleSink for Nowhere {
         Ok(divan::black_box(scrape.samples).len())
     }
 
+    fn append_histograms(
+        &self,
+        _: TargetId,
+        _: i64,
+        samples: &[(SlotId, std::sync::Arc<model::Histogram>)],
+    ) -> Result<usize, StoreError> {
+        Ok(divan::black_box(samples).len())
+    }
+
     fn close_target(&self, _: TargetId) {}
 
     fn describe(&self, _: &str, _: &MetricMetadata) {}
