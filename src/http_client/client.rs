@@ -153,9 +153,10 @@ impl Client {
             .no_proxy()
             .pool_idle_timeout(IDLE_MAX)
             .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-            .redirect(match self.config.follow_redirects.unwrap_or(true) {
-                true => Policy::limited(REDIRECTS_MAX),
-                false => Policy::none(),
+            .redirect(if self.config.follow_redirects.unwrap_or(true) {
+                Policy::limited(REDIRECTS_MAX)
+            } else {
+                Policy::none()
             })
             .tls_backend_preconfigured(tls.build(&files, http2)?);
         if !http2 {

@@ -130,6 +130,7 @@ macro_rules! with_http_client_keys {
 
         impl $name {
             /// The keys about HTTP by themselves.
+            #[must_use]
             pub fn http_client(&self) -> $crate::HttpClientConfig {
                 $crate::HttpClientConfig {
                     basic_auth: self.basic_auth.clone(),
@@ -274,21 +275,21 @@ impl BasicAuth {
         not_both(
             "basic_auth",
             "username",
-            &self.username,
-            &self.username_file,
+            self.username.as_ref(),
+            self.username_file.as_ref(),
         )?;
         not_both(
             "basic_auth",
             "password",
-            &self.password,
-            &self.password_file,
+            self.password.as_ref(),
+            self.password_file.as_ref(),
         )
     }
 }
 
 impl Authorization {
     fn check(&self) -> Result<(), Wrong> {
-        let (given, file) = (&self.credentials, &self.credentials_file);
+        let (given, file) = (self.credentials.as_ref(), self.credentials_file.as_ref());
         not_both("authorization", "credentials", given, file)?;
         match &self.kind {
             Some(kind) if kind.eq_ignore_ascii_case("basic") => {
@@ -303,8 +304,8 @@ impl Authorization {
 pub(crate) fn not_both<T>(
     section: &'static str,
     key: &str,
-    given: &Option<T>,
-    file: &Option<String>,
+    given: Option<&T>,
+    file: Option<&String>,
 ) -> Result<(), Wrong> {
     if given.is_some() && file.is_some() {
         return Err(Wrong::new(

@@ -140,7 +140,10 @@ impl OAuth2 {
         if self.client_id.is_empty() {
             return Err(Wrong::new(KEY, "client_id cannot be empty"));
         }
-        let given = (&self.client_secret, &self.client_secret_file);
+        let given = (
+            self.client_secret.as_ref(),
+            self.client_secret_file.as_ref(),
+        );
         not_both(KEY, "client_secret", given.0, given.1)?;
         if !Url::parse(&self.token_url).is_ok_and(|url| url.has_host()) {
             return Err(Wrong::new(KEY, "token_url is not a URL"));
@@ -283,9 +286,10 @@ impl TokenSource {
         let begun = self.client.request(Method::POST, &url);
         // Boxed: this request may in turn be part of another one, in which the same code runs.
         let request = Box::pin(begun).await.map_err(|error| (error, false))?;
-        let request = match in_body {
-            true => request,
-            false => request.header(AUTHORIZATION, self.basic(secret)),
+        let request = if in_body {
+            request
+        } else {
+            request.header(AUTHORIZATION, self.basic(secret))
         };
         let request = request
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")

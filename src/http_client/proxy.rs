@@ -69,9 +69,12 @@ impl ProxyKeys<'_> {
                 proxies.push(proxy.no_proxy(direct));
             }
         }
-        let with_headers = |proxy: Proxy| match headers.is_empty() {
-            true => proxy,
-            false => proxy.headers(headers.clone()),
+        let with_headers = |proxy: Proxy| {
+            if headers.is_empty() {
+                proxy
+            } else {
+                proxy.headers(headers.clone())
+            }
         };
         Ok(proxies.into_iter().map(with_headers).collect())
     }

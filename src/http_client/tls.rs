@@ -72,9 +72,9 @@ pub enum TlsVersion {
 impl TlsConfig {
     pub(crate) fn check(&self) -> Result<(), Wrong> {
         const KEY: &str = "tls_config";
-        not_both(KEY, "ca", &self.ca, &self.ca_file)?;
-        not_both(KEY, "cert", &self.cert, &self.cert_file)?;
-        not_both(KEY, "key", &self.key, &self.key_file)?;
+        not_both(KEY, "ca", self.ca.as_ref(), self.ca_file.as_ref())?;
+        not_both(KEY, "cert", self.cert.as_ref(), self.cert_file.as_ref())?;
+        not_both(KEY, "key", self.key.as_ref(), self.key_file.as_ref())?;
         let has_cert = self.cert.is_some() || self.cert_file.is_some();
         let has_key = self.key.is_some() || self.key_file.is_some();
         if has_cert != has_key {
@@ -171,9 +171,10 @@ impl TlsConfig {
         } else {
             config.with_no_client_auth()
         };
-        config.alpn_protocols = match http2 {
-            true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-            false => vec![b"http/1.1".to_vec()],
+        config.alpn_protocols = if http2 {
+            vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+        } else {
+            vec![b"http/1.1".to_vec()]
         };
         Ok(config)
     }

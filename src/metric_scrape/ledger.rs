@@ -184,9 +184,10 @@ impl Ledger {
 
     /// Opens the target and its own series, where that has not succeeded before.
     fn open(&mut self, spec: &TargetSpec) -> Result<Opened, StoreError> {
-        let wanted = match spec.extra_metrics {
-            true => REPORT.len(),
-            false => REPORT_USUAL,
+        let wanted = if spec.extra_metrics {
+            REPORT.len()
+        } else {
+            REPORT_USUAL
         };
         let mut opened = match &self.opened {
             Some(opened) if opened.report.iter().take(wanted).all(Option::is_some) => {

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::ScrapeError;
 use crate::exposition::Format;
 use crate::page::Timestamps;
-use crate::target::{HistogramRules, Source, TargetSpec};
+use crate::target::{Source, TargetSpec};
 
 /// Answers with a page in the text format or OpenMetrics, or says in a sentence why it cannot.
 #[derive(Clone)]
@@ -70,7 +70,6 @@ impl LocalTarget {
             },
             samples_max: None,
             extra_metrics: false,
-            histograms: HistogramRules::default(),
         }
     }
 }

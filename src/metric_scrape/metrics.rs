@@ -34,8 +34,6 @@ pub struct Metrics {
     pub lines_unexpected: Counter,
     /// Looks for targets that failed, in whole or in part.
     pub discovery_failures: Counter,
-    /// Exemplars handed to the store.
-    pub exemplars: Counter,
     /// Panics in sources or while a page was read; the target goes on.
     pub panics: Counter,
 }
@@ -59,7 +57,6 @@ impl Metrics {
             series_refused: Counter::default(),
             lines_unexpected: Counter::default(),
             discovery_failures: Counter::default(),
-            exemplars: Counter::default(),
             panics: Counter::default(),
         };
         macro_rules! register {
@@ -84,7 +81,6 @@ impl Metrics {
             series_refused: "Series that the store did not take (its limits), each scrape anew",
             lines_unexpected: "Lines that were not where the page before had them",
             discovery_failures: "Looks for targets that failed, in whole or in part",
-            exemplars: "Exemplars handed to the store",
             panics: "Panics in sources or while a page was read; the target goes on",
         }
         metrics

@@ -123,9 +123,10 @@ impl Relabeler {
             let source = rule.source(&builder);
             let drops = !rule.apply(&mut builder);
             let after = builder.build();
-            let effect = match drops {
-                true => rule.why_dropped(&source),
-                false => changes_in_words(&before, &after),
+            let effect = if drops {
+                rule.why_dropped(&source)
+            } else {
+                changes_in_words(&before, &after)
             };
             steps.push(RelabelStep {
                 rule: index + 1,
@@ -291,9 +292,10 @@ fn changes_in_words(before: &Labels, after: &Labels) -> String {
     }
     let gone = before.iter().filter(|l| after.get(&l.name).is_none());
     changes.extend(gone.map(|label| format!("takes {} away", label.name)));
-    match changes.is_empty() {
-        true => "changes nothing".to_owned(),
-        false => changes.join(", "),
+    if changes.is_empty() {
+        "changes nothing".to_owned()
+    } else {
+        changes.join(", ")
     }
 }
 

@@ -76,9 +76,10 @@ fn check_legacy(pairs: &[Pair<'_>]) -> Result<(), String> {
         bytes.next().is_some_and(|b| good(b) && !b.is_ascii_digit()) && bytes.all(good)
     };
     for (name, value) in pairs {
-        let (checked, colon) = match name == METRIC_NAME {
-            true => (value, true),
-            false => (name, false),
+        let (checked, colon) = if name == METRIC_NAME {
+            (value, true)
+        } else {
+            (name, false)
         };
         if !is_good(checked, colon) {
             return Err(format!(

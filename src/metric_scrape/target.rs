@@ -48,20 +48,6 @@ pub(crate) struct TargetSpec {
     pub(crate) samples_max: Option<usize>,
     /// Three more series about each scrape are wanted.
     pub(crate) extra_metrics: bool,
-    pub(crate) histograms: HistogramRules,
-}
-
-/// What becomes of native histograms.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct HistogramRules {
-    /// They are kept; else their classic form is.
-    pub(crate) native: bool,
-    /// The classic form is kept in any case.
-    pub(crate) classic_too: bool,
-    /// Most buckets; finer ones are merged.
-    pub(crate) buckets_max: Option<u64>,
-    /// Least ratio of the bounds of a bucket; finer ones are merged.
-    pub(crate) factor_min: f64,
 }
 
 impl TargetSpec {
@@ -70,7 +56,6 @@ impl TargetSpec {
         Arc::ptr_eq(&self.rules, &other.rules)
             && self.labels == other.labels
             && self.timestamps == other.timestamps
-            && self.histograms == other.histograms
     }
 
     /// Whether nothing at all differs.
@@ -126,7 +111,6 @@ pub(crate) struct Job {
     client: Arc<JobClient>,
     relabel: Relabeler,
     rules: Arc<SeriesRules>,
-    histograms: HistogramRules,
 }
 
 /// The targets of a job.
@@ -171,12 +155,6 @@ impl Job {
             client: Arc::new(JobClient::of_job(clients, global, config)),
             relabel,
             rules: Arc::new(rules),
-            histograms: HistogramRules {
-                native: config.scrape_native_histograms(global),
-                classic_too: config.always_scrape_classic_histograms(global),
-                buckets_max: config.native_histogram_bucket_limit.filter(|max| *max > 0),
-                factor_min: config.native_histogram_min_bucket_factor.unwrap_or(0.0),
-            },
             global: global.clone(),
             config: config.clone(),
         })
@@ -336,7 +314,6 @@ fn one(of: &Job, discovered: Labels, labels: LabelsBuilder) -> Result<TargetSpec
             },
         },
         rules: of.rules.clone(),
-        histograms: of.histograms,
         extra_metrics: job
             .extra_scrape_metrics
             .or(global.extra_scrape_metrics)

@@ -162,6 +162,16 @@ fn says_where_and_what_is_wrong() {
         &job("scrape_protocols: [PrometheusText]"),
         &["PrometheusText", "line 3"],
     );
+    for keys in [
+        "scrape_native_histograms: true",
+        "scrape_protocols: [PrometheusProto]",
+        "fallback_scrape_protocol: PrometheusProto",
+    ] {
+        check(
+            &job(keys),
+            &["job \"web\"", "PrometheusProto are not read yet"],
+        );
+    }
     check(
         &job("convert_classic_histograms_to_nhcb: true"),
         &[
@@ -171,10 +181,7 @@ fn says_where_and_what_is_wrong() {
         ],
     );
     check(
-        &job("{metric_name_validation_scheme: legacy, metric_name_escaping_scheme: allow-utf-8}")
-            .replace('{', "")
-            .replace('}', "")
-            .replace(", ", "\n  "),
+        &job("metric_name_validation_scheme: legacy\n  metric_name_escaping_scheme: allow-utf-8"),
         &["job \"web\"", "contradicts"],
     );
     check(

@@ -80,9 +80,10 @@ pub enum RecordKind {
 }
 
 fn check_refresh(interval: Duration) -> Result<(), String> {
-    match interval.is_zero() {
-        true => Err("refresh_interval cannot be 0".to_owned()),
-        false => Ok(()),
+    if interval.is_zero() {
+        Err("refresh_interval cannot be 0".to_owned())
+    } else {
+        Ok(())
     }
 }
 

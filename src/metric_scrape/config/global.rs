@@ -73,10 +73,10 @@ pub struct GlobalConfig {
     /// What exporters are asked to do with other names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric_name_escaping_scheme: Option<EscapingScheme>,
-    /// Keep native histograms. Default false.
+    /// Native histograms are not read yet: only `false` is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scrape_native_histograms: Option<bool>,
-    /// Keep the classic form of a histogram beside its native one. Default false.
+    /// It always is: the classic form is the only one that is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub always_scrape_classic_histograms: Option<bool>,
     /// Not carried out: only `false` is taken.

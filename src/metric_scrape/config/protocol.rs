@@ -74,9 +74,10 @@ const DEFAULTS: [ScrapeProtocol; 5] = [
 impl ScrapeProtocol {
     /// What is asked for where nothing is said.
     pub(crate) fn defaults(native_histograms: bool) -> &'static [Self] {
-        match native_histograms {
-            true => &DEFAULTS,
-            false => &DEFAULTS[1..],
+        if native_histograms {
+            &DEFAULTS
+        } else {
+            &DEFAULTS[1..]
         }
     }
 
@@ -86,18 +87,19 @@ impl ScrapeProtocol {
             return Err("name at least one, or remove the key".to_owned());
         }
         let twice = |(i, protocol): (usize, &Self)| protocols[..i].contains(protocol);
-        match protocols.iter().enumerate().any(twice) {
-            true => Err("one of them is there twice".to_owned()),
-            false => Ok(()),
+        if protocols.iter().enumerate().any(twice) {
+            Err("one of them is there twice".to_owned())
+        } else {
+            Ok(())
         }
     }
 
-    /// How its pages are read.
-    pub(crate) fn format(self) -> Format {
+    /// How its pages are read; nothing for what is not read yet.
+    pub(crate) fn format(self) -> Option<Format> {
         match self {
-            Self::Text0 | Self::Text1 => Format::Text,
-            Self::OpenMetrics0 | Self::OpenMetrics1 => Format::OpenMetrics,
-            Self::Protobuf => Format::Protobuf,
+            Self::Text0 | Self::Text1 => Some(Format::Text),
+            Self::OpenMetrics0 | Self::OpenMetrics1 => Some(Format::OpenMetrics),
+            Self::Protobuf => None,
         }
     }
 

@@ -111,10 +111,10 @@ with_refused_keys! {
         /// What exporters are asked to do with other names.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub metric_name_escaping_scheme: Option<EscapingScheme>,
-        /// Keep native histograms.
+        /// Native histograms are not read yet: only `false` is taken.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub scrape_native_histograms: Option<bool>,
-        /// Keep the classic form of a histogram beside its native one.
+        /// It always is: the classic form is the only one that is read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub always_scrape_classic_histograms: Option<bool>,
         /// Old name of `always_scrape_classic_histograms`.
@@ -123,10 +123,10 @@ with_refused_keys! {
         /// Not carried out: only `false` is taken.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub convert_classic_histograms_to_nhcb: Option<bool>,
-        /// Most buckets of a native histogram; finer ones are merged.
+        /// Means nothing while native histograms are refused.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub native_histogram_bucket_limit: Option<u64>,
-        /// Least ratio of a bucket's bounds; finer ones are merged.
+        /// Means nothing while native histograms are refused.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub native_histogram_min_bucket_factor: Option<f64>,
         /// Three more series about each scrape.
@@ -198,14 +198,6 @@ impl ScrapeConfig {
     pub fn scrape_native_histograms(&self, global: &GlobalConfig) -> bool {
         self.scrape_native_histograms
             .or(global.scrape_native_histograms)
-            .unwrap_or(false)
-    }
-
-    /// Whether the classic form of a histogram is kept beside its native one.
-    pub fn always_scrape_classic_histograms(&self, global: &GlobalConfig) -> bool {
-        self.always_scrape_classic_histograms
-            .or(self.scrape_classic_histograms)
-            .or(global.always_scrape_classic_histograms)
             .unwrap_or(false)
     }
 
@@ -284,6 +276,7 @@ impl ScrapeConfig {
             || self
                 .scrape_protocols(global)
                 .contains(&ScrapeProtocol::Protobuf)
+            || self.fallback_scrape_protocol == Some(ScrapeProtocol::Protobuf)
         {
             return wrong(
                 "scrape_native_histograms",

@@ -205,7 +205,7 @@ pub(crate) fn read_tail(tail: &[u8], format: Format) -> Result<(f64, Option<i64>
     let mut rest = rest;
     if word != b"#" {
         let read = match format {
-            Format::Text | Format::Protobuf => number::timestamp_ms(word),
+            Format::Text => number::timestamp_ms(word),
             Format::OpenMetrics => number::timestamp_s(word),
         };
         timestamp = Some(read.ok_or_else(|| format!("{} is not a timestamp", excerpt(word)))?);

@@ -18,8 +18,6 @@ pub enum Format {
     Text,
     /// OpenMetrics 1.0: timestamps in seconds, exemplars, `# EOF` at the end.
     OpenMetrics,
-    /// Prometheus' protobuf: messages `io.prometheus.client.MetricFamily`, each after its length.
-    Protobuf,
 }
 
 impl Format {
@@ -31,14 +29,6 @@ impl Format {
             Some(Self::Text)
         } else if media_type.eq_ignore_ascii_case("application/openmetrics-text") {
             Some(Self::OpenMetrics)
-        } else if media_type.eq_ignore_ascii_case("application/vnd.google.protobuf") {
-            let has = |wanted: &str| {
-                let mut parameters = content_type.split(';').skip(1);
-                parameters.any(|p| p.trim().eq_ignore_ascii_case(wanted))
-            };
-            let is_ours =
-                has("proto=io.prometheus.client.MetricFamily") && has("encoding=delimited");
-            is_ours.then_some(Self::Protobuf)
         } else {
             None
         }
@@ -112,11 +102,6 @@ mod tests {
         );
         check("text/html", None);
         check("application/vnd.google.protobuf", None);
-        check(
-            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
-             encoding=delimited",
-            Some(Format::Protobuf),
-        );
         check("", None);
     }
 
