@@ -1,11 +1,12 @@
 //! What did people decide, and what were they told?
 //!
-//! One SQLite file for what is neither log nor sample: settings, and the notification log that
-//! keeps a restart from repeating alerts. The schema is `migrations/*.sql` at the top of the
+//! One SQLite file for what is neither log nor sample: settings, silences, the alerts that are
+//! under way, and the notification log that keeps a restart from repeating them. The schema is `migrations/*.sql` at the top of the
 //! repository, applied in order when the file is opened; a file that a newer Yagura has written
 //! is refused. Calls are synchronous and short. This room knows neither the values that it keeps
 //! nor who reads them.
 
+mod alerting;
 mod migrations;
 mod notifications;
 mod settings;

@@ -7,10 +7,16 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::StateError;
 
 /// The steps; a database at version N has the first N. Never changed, only added to.
-const MIGRATIONS: &[(&str, &str)] = &[(
-    "0001_settings_and_notifications",
-    include_str!("../../migrations/0001_settings_and_notifications.sql"),
-)];
+const MIGRATIONS: &[(&str, &str)] = &[
+    (
+        "0001_settings_and_notifications",
+        include_str!("../../migrations/0001_settings_and_notifications.sql"),
+    ),
+    (
+        "0002_alerting_documents",
+        include_str!("../../migrations/0002_alerting_documents.sql"),
+    ),
+];
 
 /// Applies the steps that are missing.
 pub(crate) fn apply(connection: &mut Connection, path: &Path) -> Result<(), StateError> {
