@@ -24,7 +24,7 @@ pub(crate) fn read(path: &str) -> Result<Vec<u8>, HttpClientError> {
 }
 
 /// The text of a file, without blanks at its ends (editors and `echo` leave a line feed).
-pub(crate) fn read_secret(path: &str) -> Result<Secret, HttpClientError> {
+pub fn read_secret(path: &str) -> Result<Secret, HttpClientError> {
     let text = String::from_utf8(read(path)?)
         .map_err(|_| HttpClientError::Credentials(format!("{path} is not a text file")))?;
     Ok(Secret::new(text.trim()))

@@ -26,6 +26,7 @@ mod tls;
 pub use client::{Client, Clients, read_body};
 pub use config::{Authorization, BasicAuth, HttpClientConfig, HttpHeader, Wrong};
 pub use error::HttpClientError;
+pub use file::read_secret;
 pub use oauth2::OAuth2;
 pub use secret::Secret;
 pub use tls::{TlsConfig, TlsVersion};

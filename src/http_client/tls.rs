@@ -70,7 +70,11 @@ pub enum TlsVersion {
 }
 
 impl TlsConfig {
-    pub(crate) fn check(&self) -> Result<(), Wrong> {
+    /// Checks what serde cannot see.
+    ///
+    /// # Errors
+    /// The key at fault, and what to write instead.
+    pub fn check(&self) -> Result<(), Wrong> {
         const KEY: &str = "tls_config";
         not_both(KEY, "ca", self.ca.as_ref(), self.ca_file.as_ref())?;
         not_both(KEY, "cert", self.cert.as_ref(), self.cert_file.as_ref())?;
