@@ -2,17 +2,18 @@
 //! checked, is in `config_file.rs` and `config_check.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
-use url::Url;
+pub use crate::config_file::Draft;
 
-use crate::config_check::check;
-use crate::config_file::{Mistake, Raw};
+use crate::config_check;
+use crate::config_file::Mistake;
+use crate::message::Wording;
+use crate::receivers::Integration;
 use crate::route::{GroupBy, InhibitRule, Route};
-use crate::secret::Secret;
+use crate::time_interval::Named;
 
 /// A configuration that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,108 +45,28 @@ pub struct Config {
     pub receivers: BTreeMap<Arc<str>, Receiver>,
     /// Which alerts silence which.
     pub inhibit_rules: Vec<InhibitRule>,
+    pub(crate) time_intervals: Named,
+    pub(crate) wording: Wording,
+    /// The configuration as YAML, secrets hidden: what the API and `amtool config show` give.
+    pub original: String,
+    /// What is understood and has no effect here, each a sentence.
+    pub warnings: Vec<String>,
 }
 
 /// Who is told.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Receiver {
-    /// Addresses that are sent JSON.
-    pub webhooks: Vec<Webhook>,
+    pub(crate) integrations: Vec<Integration>,
 }
 
-/// An address that is sent Alertmanager's JSON.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Webhook {
-    /// Where to.
-    pub url: UrlSource,
-    /// Whether the end of alerts is told, too.
-    pub send_resolved: bool,
-    /// The most alerts in a message; 0 for all.
-    pub max_alerts: usize,
-    /// How to ask.
-    pub http: HttpConfig,
-    /// Longest time for one attempt, where it is set.
-    pub timeout: Option<Duration>,
-}
-
-/// Where a URL is known from.
-#[derive(Debug, Clone, PartialEq)]
-pub enum UrlSource {
-    /// From the configuration. URLs of hooks hold tokens.
-    Given(Secret),
-    /// From a file, read anew for each message so that it may be rotated.
-    File(PathBuf),
-}
-
-/// How HTTP requests are made.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HttpConfig {
-    /// What goes into the header `Authorization`.
-    pub authorization: Option<Authorization>,
-    /// Whether redirects are followed.
-    pub follow_redirects: bool,
-}
-
-impl Default for HttpConfig {
-    fn default() -> Self {
-        Self {
-            authorization: None,
-            follow_redirects: true,
-        }
+impl Receiver {
+    /// The ways in which it is told: `slack[0]`, `webhook[0]`, …
+    pub fn ways(&self) -> impl Iterator<Item = String> {
+        self.integrations.iter().map(Integration::name)
     }
-}
-
-/// What goes into the header `Authorization`.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Authorization {
-    /// User and password.
-    Basic(String, SecretSource),
-    /// A scheme, such as `Bearer`, and credentials.
-    Scheme(String, SecretSource),
-}
-
-/// Where a secret is known from.
-#[derive(Debug, Clone, PartialEq)]
-pub enum SecretSource {
-    /// From the configuration.
-    Given(Secret),
-    /// From a file, read anew for each message.
-    File(PathBuf),
 }
 
 impl Config {
-    /// The one-line way: everything goes to one webhook, grouped by alert name.
-    ///
-    /// # Errors
-    /// The address is no HTTP URL; the message does not repeat it.
-    pub fn webhook(url: &str) -> Result<Self, ConfigError> {
-        let failed = |message| ConfigError {
-            file: "notify".to_owned(),
-            line: 0,
-            message,
-        };
-        let webhook = Webhook {
-            url: UrlSource::Given(http_url(url).map_err(failed)?),
-            send_resolved: true,
-            max_alerts: 0,
-            http: HttpConfig::default(),
-            timeout: None,
-        };
-        let name: Arc<str> = Arc::from("webhook");
-        let mut config = Self::silent();
-        config.route.receiver = name.clone();
-        config.route.group_by = GroupBy::Labels([Arc::from("alertname")].into());
-        // A few seconds are enough for the alerts of one cause on one machine to come together.
-        config.route.group_wait_ms = 5_000;
-        config.receivers = BTreeMap::from([(
-            name,
-            Receiver {
-                webhooks: vec![webhook],
-            },
-        )]);
-        Ok(config)
-    }
-
     /// Nobody is told; alerts are seen on the pages only.
     pub fn silent() -> Self {
         let name: Arc<str> = Arc::from("nobody");
@@ -160,49 +81,77 @@ impl Config {
                 group_wait_ms: 30_000,
                 group_interval_ms: 300_000,
                 repeat_interval_ms: 14_400_000,
+                mute: Vec::new(),
+                active: Vec::new(),
                 goes_on: false,
                 routes: Vec::new(),
             },
             receivers: BTreeMap::from([(name, Receiver::default())]),
             inhibit_rules: Vec::new(),
+            time_intervals: Named::new(),
+            wording: Wording::default(),
+            original: "route:\n  receiver: nobody\nreceivers:\n  - name: nobody\n".to_owned(),
+            warnings: Vec::new(),
         }
     }
 
-    /// Reads and checks a configuration; `file` is its name in messages.
-    pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
-        let raw: Raw = yaml::from_str(text, file).map_err(|error| ConfigError {
+    /// Reads and checks a configuration; `file` is its name in messages, relative names of files
+    /// in it start in `dir`.
+    pub fn parse(text: &str, file: &str, dir: &Path) -> Result<Self, ConfigError> {
+        let draft: Draft = yaml::from_str(text, file).map_err(|error| ConfigError {
             file: error.file,
             line: error.line,
             message: error.message,
         })?;
-        check(raw).map_err(|Mistake { line, message }| ConfigError {
+        Self::check(draft, file, dir)
+    }
+
+    /// Checks a configuration whose keys were read, in a file of its own or in place.
+    pub fn check(draft: Draft, file: &str, dir: &Path) -> Result<Self, ConfigError> {
+        config_check::check(draft, dir).map_err(|Mistake { line, message }| ConfigError {
             file: file.to_owned(),
             line,
             message,
         })
     }
-}
 
-/// For configurations that hold this one in place: reads and checks it.
-impl<'de> Deserialize<'de> for Config {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Raw::deserialize(deserializer)?;
-        check(raw).map_err(|mistake| {
-            serde::de::Error::custom(match mistake.line {
-                0 => mistake.message,
-                line => format!("{} (line {line})", mistake.message),
+    /// The receivers that an alert with these labels reaches, in the order of its routes, with
+    /// the place of each route in the tree.
+    pub fn reached_by(&self, labels: &model::Labels) -> Vec<Reached> {
+        let routes = self.route.matching(labels).into_iter();
+        routes
+            .map(|route| Reached {
+                receiver: route.receiver.clone(),
+                route: route.key.clone(),
+                ways: self
+                    .receivers
+                    .get(&route.receiver)
+                    .map(|receiver| receiver.ways().collect())
+                    .unwrap_or_default(),
+                group_labels: route.group_labels(labels),
+                group_wait_ms: route.group_wait_ms,
+                group_interval_ms: route.group_interval_ms,
+                repeat_interval_ms: route.repeat_interval_ms,
             })
-        })
+            .collect()
     }
 }
 
-/// Checks a URL without ever repeating it.
-pub(crate) fn http_url(text: &str) -> Result<Secret, String> {
-    match Url::parse(text.trim()) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-            Ok(Secret::new(url))
-        }
-        Ok(_) => Err("the webhook's address must begin with http:// or https://".to_owned()),
-        Err(error) => Err(format!("the webhook's address is no URL: {error}")),
-    }
+/// A receiver that some labels reach, and by which route.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reached {
+    /// Its name.
+    pub receiver: Arc<str>,
+    /// Matchers of the route and of those above it: `{}/{severity="critical"}`.
+    pub route: String,
+    /// `slack[0]`, …
+    pub ways: Vec<String>,
+    /// The labels that its group is named by.
+    pub group_labels: model::Labels,
+    /// How long a new group waits, milliseconds.
+    pub group_wait_ms: i64,
+    /// How long until what is new in it is told.
+    pub group_interval_ms: i64,
+    /// How long until it is told again.
+    pub repeat_interval_ms: i64,
 }

@@ -1,18 +1,20 @@
-//! Alertmanager's configuration as people write it, as far as this room works by it: the keys,
-//! read strictly. What they mean is checked in `config_check.rs`.
+//! Alertmanager's configuration as people write it: all the keys of its documentation, read
+//! strictly. What they mean is checked in `config_check.rs`; the keys of receivers stand with the
+//! code that sends (`receivers/*.rs`).
 //!
-//! A key that Alertmanager knows and this room does not is refused by name rather than ignored:
-//! whoever relies on it must hear that nobody will be paged. A key that nobody knows is refused
-//! with the nearest one.
+//! Written back (for `/api/v2/status` and `amtool config show`) secrets read `<secret>`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
+use http_client::{HttpClientConfig, Secret, TlsConfig};
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use yaml::Spanned;
 
-use crate::secret::Secret;
+use crate::receivers::{
+    Discord, Email, Gotify, MsTeams, Ntfy, Opsgenie, Pagerduty, Pushover, Slack, Telegram, Webhook,
+};
+use crate::time_interval::RawNamed;
 
 /// A mistake at a line; 0 where it is not known.
 pub(crate) struct Mistake {
@@ -26,147 +28,196 @@ impl From<String> for Mistake {
     }
 }
 
-/// The value of a key that Alertmanager knows and this room does not: its line.
-#[derive(Debug, Clone)]
-struct Refused(u64);
+/// A configuration as written, its keys checked and nothing else.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Draft {
+    pub(crate) global: RawGlobal,
+    pub(crate) templates: Vec<String>,
+    pub(crate) route: Option<RawRoute>,
+    pub(crate) receivers: Vec<RawReceiver>,
+    pub(crate) inhibit_rules: Vec<RawInhibit>,
+    pub(crate) mute_time_intervals: Vec<RawNamed>,
+    pub(crate) time_intervals: Vec<RawNamed>,
+    pub(crate) event_recorder: Option<EventRecorder>,
+    pub(crate) tracing: Option<Tracing>,
+}
 
-impl<'de> Deserialize<'de> for Refused {
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawGlobal {
+    pub(crate) resolve_timeout: Option<String>,
+    pub(crate) http_config: Option<HttpClientConfig>,
+    pub(crate) smtp_from: Option<String>,
+    pub(crate) smtp_smarthost: Option<String>,
+    pub(crate) smtp_hello: Option<String>,
+    pub(crate) smtp_auth_username: Option<String>,
+    pub(crate) smtp_auth_password: Option<Secret>,
+    pub(crate) smtp_auth_password_file: Option<String>,
+    pub(crate) smtp_auth_identity: Option<String>,
+    pub(crate) smtp_auth_secret: Option<Secret>,
+    pub(crate) smtp_auth_secret_file: Option<String>,
+    pub(crate) smtp_require_tls: Option<bool>,
+    pub(crate) smtp_tls_config: Option<TlsConfig>,
+    pub(crate) smtp_force_implicit_tls: Option<bool>,
+    pub(crate) slack_api_url: Option<Secret>,
+    pub(crate) slack_api_url_file: Option<String>,
+    pub(crate) slack_app_token: Option<Secret>,
+    pub(crate) slack_app_token_file: Option<String>,
+    pub(crate) slack_app_url: Option<String>,
+    pub(crate) pagerduty_url: Option<String>,
+    pub(crate) opsgenie_api_key: Option<Secret>,
+    pub(crate) opsgenie_api_key_file: Option<String>,
+    pub(crate) opsgenie_api_url: Option<String>,
+    pub(crate) telegram_api_url: Option<String>,
+    pub(crate) telegram_bot_token: Option<Secret>,
+    pub(crate) telegram_bot_token_file: Option<String>,
+    // Settings of kinds that Yagura does not send to: known, and without effect.
+    jira_api_url: Option<Known>,
+    victorops_api_key: Option<Known>,
+    victorops_api_key_file: Option<Known>,
+    victorops_api_url: Option<Known>,
+    rocketchat_api_url: Option<Known>,
+    rocketchat_token: Option<Known>,
+    rocketchat_token_file: Option<Known>,
+    rocketchat_token_id: Option<Known>,
+    rocketchat_token_id_file: Option<Known>,
+    wechat_api_url: Option<Known>,
+    wechat_api_secret: Option<Known>,
+    wechat_api_secret_file: Option<Known>,
+    wechat_api_corp_id: Option<Known>,
+    webex_api_url: Option<Known>,
+    mattermost_webhook_url: Option<Known>,
+    mattermost_webhook_url_file: Option<Known>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawRoute {
+    pub(crate) receiver: Option<Spanned<String>>,
+    pub(crate) group_by: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) r#continue: bool,
+    pub(crate) r#match: BTreeMap<String, String>,
+    pub(crate) match_re: BTreeMap<String, String>,
+    pub(crate) matchers: Vec<Spanned<String>>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) group_wait: Option<String>,
+    pub(crate) group_interval: Option<String>,
+    pub(crate) repeat_interval: Option<String>,
+    pub(crate) mute_time_intervals: Vec<Spanned<String>>,
+    pub(crate) active_time_intervals: Vec<Spanned<String>>,
+    pub(crate) routes: Vec<RawRoute>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawReceiver {
+    pub(crate) name: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) discord_configs: Vec<Discord>,
+    pub(crate) email_configs: Vec<Email>,
+    pub(crate) gotify_configs: Vec<Gotify>,
+    pub(crate) msteamsv2_configs: Vec<MsTeams>,
+    pub(crate) ntfy_configs: Vec<Ntfy>,
+    pub(crate) opsgenie_configs: Vec<Opsgenie>,
+    pub(crate) pagerduty_configs: Vec<Pagerduty>,
+    pub(crate) pushover_configs: Vec<Pushover>,
+    pub(crate) slack_configs: Vec<Slack>,
+    pub(crate) telegram_configs: Vec<Telegram>,
+    pub(crate) webhook_configs: Vec<Webhook>,
+    // Kinds that Yagura does not send to: their keys are checked, and whoever routes to them is
+    // told by name (config_check.rs).
+    pub(crate) incidentio_configs: Vec<Incidentio>,
+    pub(crate) jira_configs: Vec<Jira>,
+    pub(crate) mattermost_configs: Vec<Mattermost>,
+    pub(crate) msteams_configs: Vec<MsTeamsOld>,
+    pub(crate) rocketchat_configs: Vec<Rocketchat>,
+    pub(crate) sns_configs: Vec<Sns>,
+    pub(crate) victorops_configs: Vec<Victorops>,
+    pub(crate) webex_configs: Vec<Webex>,
+    pub(crate) wechat_configs: Vec<Wechat>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawInhibit {
+    pub(crate) name: Option<String>,
+    pub(crate) target_match: BTreeMap<String, String>,
+    pub(crate) target_match_re: BTreeMap<String, String>,
+    pub(crate) target_matchers: Vec<Spanned<String>>,
+    pub(crate) source_match: BTreeMap<String, String>,
+    pub(crate) source_match_re: BTreeMap<String, String>,
+    pub(crate) source_matchers: Vec<Spanned<String>>,
+    pub(crate) equal: Vec<String>,
+}
+
+/// The value of a key that Alertmanager knows and that means nothing here. It may be a secret, so
+/// it is not kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Known;
+
+impl<'de> Deserialize<'de> for Known {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Spanned::<IgnoredAny>::deserialize(deserializer)?;
-        Ok(Self(value.referenced.line()))
+        IgnoredAny::deserialize(deserializer).map(|_| Self)
     }
 }
 
-/// A mapping: the keys that mean something here, and those that are refused by name.
-macro_rules! mapping {
-    ($(#[$meta:meta])* $vis:vis struct $name:ident {
-        $($field:ident: $kind:ty,)*
-    } refused { $($no:ident,)* }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Default, Deserialize)]
-        #[serde(deny_unknown_fields, default)]
-        $vis struct $name {
-            $(pub(crate) $field: $kind,)*
-            $($no: Option<Refused>,)*
-        }
+impl Serialize for Known {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("<secret>")
+    }
+}
 
-        impl $name {
-            pub(crate) fn refuse(&self) -> Result<(), Mistake> {
-                $(if let Some(refused) = &self.$no {
-                    return Err(Mistake {
-                        line: refused.0,
-                        message: format!("{} is not supported yet", stringify!($no)),
-                    });
-                })*
-                Ok(())
+/// Declares a section of which only the keys are known.
+macro_rules! known_keys {
+    ($($name:ident { $($key:ident)* })*) => {
+        $(
+            #[derive(Debug, Clone, Default, Deserialize, Serialize)]
+            #[serde(deny_unknown_fields, default)]
+            #[allow(clippy::struct_field_names, reason = "the names are the keys of the file")]
+            pub(crate) struct $name {
+                $($key: Option<Known>,)*
             }
-        }
+        )*
     };
 }
 
-mapping! {
-    /// Alertmanager's configuration as written, its keys checked and nothing else.
-    pub(crate) struct Raw {
-        global: Option<RawGlobal>,
-        route: Option<RawRoute>,
-        receivers: Vec<RawReceiver>,
-        inhibit_rules: Vec<RawInhibit>,
-    } refused { templates, mute_time_intervals, time_intervals, event_recorder, tracing, }
-}
-
-mapping! {
-    pub(crate) struct RawGlobal {
-        resolve_timeout: Option<String>,
-        http_config: Option<RawHttp>,
-    } refused {
-        smtp_from, smtp_smarthost, smtp_hello, smtp_auth_username, smtp_auth_password,
-        smtp_auth_password_file, smtp_auth_identity, smtp_auth_secret, smtp_auth_secret_file,
-        smtp_require_tls, smtp_tls_config, smtp_force_implicit_tls, jira_api_url, slack_api_url,
-        slack_api_url_file, slack_app_token, slack_app_token_file, slack_app_url,
-        victorops_api_key, victorops_api_key_file, victorops_api_url, pagerduty_url,
-        opsgenie_api_key, opsgenie_api_key_file, opsgenie_api_url, rocketchat_api_url,
-        rocketchat_token, rocketchat_token_file, rocketchat_token_id, rocketchat_token_id_file,
-        wechat_api_url, wechat_api_secret, wechat_api_secret_file, wechat_api_corp_id,
-        telegram_api_url, telegram_bot_token, telegram_bot_token_file, webex_api_url,
-        mattermost_webhook_url, mattermost_webhook_url_file,
+known_keys! {
+    Incidentio {
+        send_resolved http_config url url_file alert_source_token alert_source_token_file
+        max_alerts timeout
     }
-}
-
-mapping! {
-    pub(crate) struct RawRoute {
-        receiver: Option<String>,
-        group_by: Option<Vec<String>>,
-        r#continue: bool,
-        r#match: BTreeMap<String, String>,
-        match_re: BTreeMap<String, String>,
-        matchers: Vec<String>,
-        group_wait: Option<String>,
-        group_interval: Option<String>,
-        repeat_interval: Option<String>,
-        routes: Vec<RawRoute>,
-    } refused { labels, mute_time_intervals, active_time_intervals, }
-}
-
-mapping! {
-    pub(crate) struct RawReceiver {
-        name: String,
-        webhook_configs: Vec<RawWebhook>,
-    } refused {
-        labels, discord_configs, email_configs, mattermost_configs, msteams_configs,
-        msteamsv2_configs, jira_configs, opsgenie_configs, pagerduty_configs, incidentio_configs,
-        pushover_configs, rocketchat_configs, slack_configs, sns_configs, telegram_configs,
-        victorops_configs, webex_configs, wechat_configs,
+    Jira {
+        send_resolved api_url api_type project summary description labels priority issue_type
+        resolve_transition reopen_transition wont_fix_resolution reopen_duration fields
+        custom_fields http_config
     }
-}
-
-mapping! {
-    pub(crate) struct RawWebhook {
-        send_resolved: Option<bool>,
-        url: Option<Secret>,
-        url_file: Option<PathBuf>,
-        http_config: Option<RawHttp>,
-        max_alerts: usize,
-        timeout: Option<String>,
-    } refused { payload, }
-}
-
-mapping! {
-    pub(crate) struct RawHttp {
-        basic_auth: Option<RawBasic>,
-        authorization: Option<RawAuthorization>,
-        bearer_token: Option<Secret>,
-        bearer_token_file: Option<PathBuf>,
-        follow_redirects: Option<bool>,
-    } refused {
-        oauth2, enable_http2, proxy_url, no_proxy, proxy_from_environment, proxy_connect_header,
-        tls_config, http_headers,
+    Mattermost {
+        send_resolved webhook_url webhook_url_file channel username icon_url icon_emoji fallback
+        color title title_link text pretext author_name author_link author_icon fields thumb_url
+        footer footer_icon image_url attachments props priority http_config
     }
-}
-
-mapping! {
-    pub(crate) struct RawBasic {
-        username: String,
-        password: Option<Secret>,
-        password_file: Option<PathBuf>,
-    } refused { username_file, }
-}
-
-mapping! {
-    pub(crate) struct RawAuthorization {
-        r#type: Option<String>,
-        credentials: Option<Secret>,
-        credentials_file: Option<PathBuf>,
-    } refused {}
-}
-
-mapping! {
-    pub(crate) struct RawInhibit {
-        target_match: BTreeMap<String, String>,
-        target_match_re: BTreeMap<String, String>,
-        target_matchers: Vec<String>,
-        source_match: BTreeMap<String, String>,
-        source_match_re: BTreeMap<String, String>,
-        source_matchers: Vec<String>,
-        equal: Vec<String>,
-    } refused { name, }
+    MsTeamsOld { send_resolved webhook_url webhook_url_file title summary text http_config }
+    Rocketchat {
+        send_resolved api_url channel token token_file token_id token_id_file color emoji icon_url
+        text title title_link image_url thumb_url link_names fields short_fields actions http_config
+    }
+    Sns {
+        send_resolved api_url sigv4 topic_arn subject phone_number target_arn message attributes
+        http_config use_aws_http_client
+    }
+    Victorops {
+        send_resolved api_key api_key_file api_url routing_key message_type entity_display_name
+        state_message monitoring_tool custom_fields http_config
+    }
+    Webex { send_resolved api_url room_id message http_config }
+    Wechat {
+        send_resolved api_secret api_secret_file api_url corp_id message message_type agent_id
+        to_user to_party to_tag http_config
+    }
+    Tracing {
+        client_type endpoint sampling_fraction insecure tls_config http_headers compression timeout
+    }
+    EventRecorder { file_outputs webhook_outputs kafka_outputs stdout_outputs }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::log::NotificationEntry;
+use crate::state::NotificationEntry;
 
 /// What is to be told about a group now.
 #[derive(Debug, Clone, Copy)]

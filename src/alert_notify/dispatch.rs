@@ -2,26 +2,40 @@
 //!
 //! 1. An alert is merged with what is known of it, and put into the group of each route that it
 //!    takes.
-//! 2. A new group is due after `group_wait` (at once if its first alert is older than that), then
+//! 2. A new group is due after `group_wait` (at once if one of its alerts is older than that), then
 //!    every `group_interval`.
-//! 3. A group that is due becomes a batch: its alerts without the inhibited ones. While a batch is
-//!    under way its group is not due again.
+//! 3. A group that is due becomes a batch: its alerts without those that are inhibited, silenced or
+//!    muted by a time interval. While a batch is under way its group is not due again.
 //! 4. After a batch that was told, the alerts that were over are forgotten, and the group with the
 //!    last of them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use model::{Alert, Labels};
 
 use crate::config::Config;
+use crate::inhibit::Inhibitor;
 use crate::route::Route;
+use crate::silences::Silences;
+use crate::time_interval;
 
 /// The most alerts that are kept. Beyond that, new ones are refused and counted.
 pub const ALERTS_MAX: usize = 50_000;
 
 /// The most groups. Beyond that, alerts that would make a new one are refused and counted.
 pub const GROUPS_MAX: usize = 10_000;
+
+/// Batches that are under way to one receiver at the same time: one that hangs must leave room for
+/// the others.
+const BATCHES_PER_RECEIVER_MAX: usize = 16;
+
+/// The least time that telling may take, so that a group interval below a second still leaves a
+/// receiver room to answer.
+const TIMEOUT_MS_MIN: i64 = 10_000;
+
+/// How often alerts that are over and in no group are looked for.
+const SWEEP_MS: i64 = 60_000;
 
 /// A group's identity: the route's place in the tree and the labels that its alerts share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,8 +54,10 @@ pub struct Batch {
     pub receiver: Arc<str>,
     /// The labels that the group is named by.
     pub group_labels: Labels,
-    /// Its alerts, those of one job and instance together.
+    /// Its alerts that may be told, those of one job and instance together.
     pub alerts: Vec<Alert>,
+    /// All its alerts, the silent ones included.
+    all: Vec<Alert>,
     /// When it became due; alerts that ended until then are over.
     pub now_ms: i64,
     /// Told again after so many milliseconds.
@@ -50,24 +66,96 @@ pub struct Batch {
     pub timeout_ms: i64,
 }
 
-/// An alert of a group, for people.
-#[derive(Debug, Clone)]
-pub struct GroupAlert {
-    /// The alert.
-    pub alert: Alert,
-    /// Whether another alert silences it.
-    pub inhibited: bool,
+impl Batch {
+    /// A made-up alert for a receiver, to see whether it can be told. Labels that are given come
+    /// before made-up ones.
+    pub(crate) fn of_test(receiver: Arc<str>, labels: &Labels, now_ms: i64) -> Self {
+        let mut builder = labels.to_builder();
+        if labels.get("alertname").is_none() {
+            builder.set("alertname", "YaguraTest");
+        }
+        if labels.get("severity").is_none() {
+            builder.set("severity", "info");
+        }
+        let labels = builder.build();
+        let alert = Alert {
+            annotations: Labels::from_pairs([
+                ("summary", "A test notification from Yagura"),
+                (
+                    "description",
+                    "Nothing is wrong: somebody tests whether this arrives.",
+                ),
+            ]),
+            starts_at_ms: now_ms,
+            ends_at_ms: now_ms.saturating_add(300_000),
+            generator_url: String::new(),
+            labels: labels.clone(),
+        };
+        let group_labels = labels.filtered(|name| name == "alertname");
+        Self {
+            id: GroupId {
+                route: "test".to_owned(),
+                labels: group_labels.clone(),
+            },
+            group_key: format!("{{}}/test:{}", group_name(&group_labels)),
+            receiver,
+            group_labels,
+            all: vec![alert.clone()],
+            alerts: vec![alert],
+            now_ms,
+            repeat_interval_ms: 0,
+            timeout_ms: TIMEOUT_MS_MIN,
+        }
+    }
 }
 
-/// A group, for people.
+/// An alert, for people and APIs.
+#[derive(Debug, Clone)]
+pub struct AlertView {
+    /// The alert.
+    pub alert: Alert,
+    /// When it was last heard of, milliseconds since 1970-01-01 UTC.
+    pub updated_at_ms: i64,
+    /// Names of the receivers that its routes lead to.
+    pub receivers: Vec<Arc<str>>,
+    /// Fingerprints of the alerts that keep it quiet.
+    pub inhibited_by: Vec<String>,
+    /// Ids of the silences that it lies under.
+    pub silenced_by: Vec<String>,
+    /// Names of the time intervals that keep all its groups quiet at the moment.
+    pub muted_by: Vec<String>,
+}
+
+impl AlertView {
+    /// Whether something keeps it from being told.
+    pub fn is_suppressed(&self) -> bool {
+        !(self.inhibited_by.is_empty() && self.silenced_by.is_empty() && self.muted_by.is_empty())
+    }
+}
+
+/// A group, for people and APIs.
 #[derive(Debug, Clone)]
 pub struct AlertGroup {
+    /// The key of its route and its labels, as Alertmanager writes it.
+    pub group_key: String,
     /// Name of the receiver.
     pub receiver: Arc<str>,
     /// The labels that the group is named by.
     pub labels: Labels,
     /// Its alerts that are not over.
-    pub alerts: Vec<GroupAlert>,
+    pub alerts: Vec<AlertView>,
+    /// When it is told of what is new, milliseconds since 1970-01-01 UTC.
+    pub due_ms: i64,
+}
+
+#[derive(Debug)]
+struct Known {
+    alert: Alert,
+    /// Whether its end is only when it counts as over if nobody says otherwise.
+    timeout: bool,
+    updated_at_ms: i64,
+    /// How many groups it is in.
+    groups: usize,
 }
 
 #[derive(Debug)]
@@ -75,6 +163,17 @@ struct Group {
     route: Route,
     alerts: BTreeMap<Labels, Alert>,
     due_ms: i64,
+    /// Whether it was due before.
+    began: bool,
+}
+
+/// What became of alerts that were received.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    /// How many were refused because a limit was reached.
+    pub(crate) refused: usize,
+    /// Those of which something changed that a restart must know.
+    pub(crate) news: Vec<(Alert, bool)>,
 }
 
 /// Routes and groups alerts.
@@ -82,20 +181,29 @@ struct Group {
 pub struct Dispatcher {
     config: Arc<Config>,
     /// All alerts that are in a group, and those that fire: what may inhibit.
-    alerts: HashMap<Labels, Alert>,
+    alerts: HashMap<Labels, Known>,
     groups: BTreeMap<GroupId, Group>,
-    /// Groups of which a batch is under way.
-    under_way: HashSet<GroupId>,
+    /// Groups of which a batch is under way, and whom it is for.
+    under_way: HashMap<GroupId, Arc<str>>,
+    inhibitor: Inhibitor,
+    pub(crate) silences: Silences,
+    /// Alerts that were forgotten since someone asked.
+    forgotten: Vec<Labels>,
+    swept_ms: i64,
 }
 
 impl Dispatcher {
     /// A dispatcher without alerts.
     pub fn new(config: Arc<Config>) -> Self {
         Self {
+            inhibitor: Inhibitor::new(&config.inhibit_rules),
             config,
             alerts: HashMap::new(),
             groups: BTreeMap::new(),
-            under_way: HashSet::new(),
+            under_way: HashMap::new(),
+            silences: Silences::default(),
+            forgotten: Vec::new(),
+            swept_ms: 0,
         }
     }
 
@@ -104,21 +212,42 @@ impl Dispatcher {
         &self.config
     }
 
-    /// Takes alerts, new ones or news of known ones; returns how many were refused because a
-    /// limit was reached.
-    pub fn receive(&mut self, alerts: Vec<Alert>, now_ms: i64) -> usize {
-        let mut refused = 0;
-        for mut alert in alerts {
+    /// Takes alerts, new ones or news of known ones; with each, whether its end is a time-out.
+    pub(crate) fn receive(
+        &mut self,
+        alerts: impl IntoIterator<Item = (Alert, bool)>,
+        now_ms: i64,
+    ) -> Received {
+        let mut received = Received::default();
+        for (mut alert, timeout) in alerts {
+            let mut is_news = true;
             if let Some(known) = self.alerts.get(&alert.labels) {
                 merge(&mut alert, known, now_ms);
+                let over = alert.is_resolved_at(now_ms);
+                is_news = over != known.alert.is_resolved_at(known.updated_at_ms)
+                    || alert.starts_at_ms != known.alert.starts_at_ms
+                    || alert.annotations != known.alert.annotations;
             } else if self.alerts.len() >= ALERTS_MAX {
-                refused += 1;
+                received.refused += 1;
                 continue;
             }
-            self.alerts.insert(alert.labels.clone(), alert.clone());
-            refused += usize::from(!self.group(&alert, now_ms));
+            if is_news {
+                received.news.push((alert.clone(), timeout));
+            }
+            let known = Known {
+                groups: self
+                    .alerts
+                    .get(&alert.labels)
+                    .map_or(0, |known| known.groups),
+                alert: alert.clone(),
+                timeout,
+                updated_at_ms: now_ms,
+            };
+            self.alerts.insert(alert.labels.clone(), known);
+            self.inhibitor.learn(&alert, now_ms);
+            received.refused += usize::from(!self.group(&alert, now_ms));
         }
-        refused
+        received
     }
 
     /// Puts an alert into its groups; whether there was room for all of them.
@@ -140,12 +269,21 @@ impl Dispatcher {
                     ..route.clone()
                 },
                 alerts: BTreeMap::new(),
-                // An alert that has waited elsewhere waits no more.
-                due_ms: now_ms
-                    .max(alert.starts_at_ms + route.group_wait_ms)
-                    .min(now_ms + route.group_wait_ms),
+                due_ms: now_ms.saturating_add(route.group_wait_ms),
+                began: false,
             });
-            group.alerts.insert(alert.labels.clone(), alert.clone());
+            // An alert that has waited elsewhere waits no more.
+            if !group.began && alert.starts_at_ms.saturating_add(route.group_wait_ms) < now_ms {
+                group.due_ms = group.due_ms.min(now_ms);
+            }
+            if group
+                .alerts
+                .insert(alert.labels.clone(), alert.clone())
+                .is_none()
+                && let Some(known) = self.alerts.get_mut(&alert.labels)
+            {
+                known.groups += 1;
+            }
         }
         complete
     }
@@ -153,43 +291,90 @@ impl Dispatcher {
     /// The groups that are due, at most `max` of them, the one that waited longest first. Each
     /// must be answered with [`Dispatcher::done`].
     pub fn poll(&mut self, now_ms: i64, max: usize) -> Vec<Batch> {
+        self.mend_clock(now_ms);
+        if now_ms >= self.swept_ms.saturating_add(SWEEP_MS) {
+            self.sweep(now_ms);
+        }
         let mut due: Vec<(i64, GroupId)> = self
             .groups
             .iter()
-            .filter(|(id, group)| group.due_ms <= now_ms && !self.under_way.contains(id))
+            .filter(|(id, group)| group.due_ms <= now_ms && !self.under_way.contains_key(id))
             .map(|(id, group)| (group.due_ms, id.clone()))
             .collect();
         due.sort();
+        let mut busy: HashMap<Arc<str>, usize> = HashMap::new();
+        for receiver in self.under_way.values() {
+            *busy.entry(receiver.clone()).or_default() += 1;
+        }
         let mut batches = Vec::new();
         for (_, id) in due {
             if batches.len() >= max {
                 break;
             }
-            let Some(group) = self.groups.get_mut(&id) else {
+            let Some(group) = self.groups.get(&id) else {
                 continue;
             };
-            group.due_ms = now_ms + group.route.group_interval_ms;
-            let group = &self.groups[&id];
-            let mut alerts: Vec<Alert> = group
-                .alerts
-                .values()
-                .filter(|alert| !self.is_inhibited(&alert.labels, now_ms))
-                .cloned()
-                .collect();
-            alerts.sort_by(compare);
-            self.under_way.insert(id.clone());
-            batches.push(Batch {
-                group_key: format!("{}:{}", group.route.key, id.labels),
-                receiver: group.route.receiver.clone(),
-                group_labels: id.labels.clone(),
-                alerts,
-                now_ms,
-                repeat_interval_ms: group.route.repeat_interval_ms,
-                timeout_ms: group.route.group_interval_ms.max(TIMEOUT_MS_MIN),
-                id,
-            });
+            let busy = busy.entry(group.route.receiver.clone()).or_default();
+            if *busy < BATCHES_PER_RECEIVER_MAX {
+                *busy += 1;
+                batches.extend(self.batch(id, now_ms));
+            }
         }
         batches
+    }
+
+    fn batch(&mut self, id: GroupId, now_ms: i64) -> Option<Batch> {
+        let group = self.groups.get_mut(&id)?;
+        group.due_ms = now_ms.saturating_add(group.route.group_interval_ms);
+        group.began = true;
+        let route = group.route.clone();
+        let mut all: Vec<Alert> = group.alerts.values().cloned().collect();
+        all.sort_by(compare);
+        let alerts = if self.muted_by(&route, now_ms).is_empty() {
+            let told = |alert: &&Alert| {
+                self.inhibitor.source_of(&alert.labels, now_ms).is_none()
+                    && self.silences.active_for(&alert.labels, now_ms).is_empty()
+            };
+            all.iter().filter(told).cloned().collect()
+        } else {
+            Vec::new()
+        };
+        self.under_way.insert(id.clone(), route.receiver.clone());
+        Some(Batch {
+            group_key: format!("{}:{}", route.key, group_name(&id.labels)),
+            receiver: route.receiver.clone(),
+            group_labels: id.labels.clone(),
+            alerts,
+            all,
+            now_ms,
+            repeat_interval_ms: route.repeat_interval_ms,
+            timeout_ms: route.group_interval_ms.max(TIMEOUT_MS_MIN),
+            id,
+        })
+    }
+
+    /// The time intervals that keep a route quiet: those that mute it, or those of which one would
+    /// have to hold.
+    fn muted_by(&self, route: &Route, now_ms: i64) -> Vec<String> {
+        let named = &self.config.time_intervals;
+        let mut names: Vec<String> = Vec::new();
+        if !route.active.is_empty()
+            && time_interval::holding(&route.active, named, now_ms).is_empty()
+        {
+            names.extend(route.active.iter().map(ToString::to_string));
+        }
+        let muting = time_interval::holding(&route.mute, named, now_ms);
+        names.extend(muting.into_iter().map(ToString::to_string));
+        names
+    }
+
+    /// A clock that was set back would leave groups waiting for a time that is far away.
+    fn mend_clock(&mut self, now_ms: i64) {
+        for group in self.groups.values_mut() {
+            let longest = group.route.group_interval_ms.max(group.route.group_wait_ms);
+            group.due_ms = group.due_ms.min(now_ms.saturating_add(longest));
+        }
+        self.swept_ms = self.swept_ms.min(now_ms);
     }
 
     /// Says how a batch went. One that was told ends the alerts in it that were over, unless they
@@ -199,67 +384,82 @@ impl Dispatcher {
         let Some(group) = self.groups.get_mut(&batch.id) else {
             return;
         };
-        if told {
-            for alert in batch
-                .alerts
-                .iter()
-                .filter(|a| a.is_resolved_at(batch.now_ms))
-            {
-                if group
-                    .alerts
-                    .get(&alert.labels)
-                    .is_some_and(|now| now.ends_at_ms == alert.ends_at_ms)
-                {
-                    group.alerts.remove(&alert.labels);
+        if !told {
+            return;
+        }
+        let over = batch.all.iter().filter(|a| a.is_resolved_at(batch.now_ms));
+        for alert in over {
+            let now = group.alerts.get(&alert.labels);
+            if now.is_some_and(|now| now.ends_at_ms == alert.ends_at_ms) {
+                group.alerts.remove(&alert.labels);
+                let Some(known) = self.alerts.get_mut(&alert.labels) else {
+                    continue;
+                };
+                known.groups = known.groups.saturating_sub(1);
+                if known.groups == 0 && known.alert.is_resolved_at(batch.now_ms) {
+                    self.alerts.remove(&alert.labels);
+                    self.silences.forget_alert(&alert.labels);
+                    self.forgotten.push(alert.labels.clone());
                 }
             }
         }
-        // An inhibited alert that is over is told to nobody.
-        let in_batch: HashSet<&Labels> = batch.alerts.iter().map(|alert| &alert.labels).collect();
-        group.alerts.retain(|labels, alert| {
-            in_batch.contains(labels) || !alert.is_resolved_at(batch.now_ms)
-        });
         if group.alerts.is_empty() {
             self.groups.remove(&batch.id);
         }
-        self.forget(batch.now_ms);
     }
 
-    /// Forgets alerts that are over and in no group.
-    fn forget(&mut self, now_ms: i64) {
-        let grouped: HashSet<&Labels> =
-            self.groups.values().flat_map(|g| g.alerts.keys()).collect();
-        self.alerts
-            .retain(|labels, alert| !alert.is_resolved_at(now_ms) || grouped.contains(labels));
+    /// Forgets alerts that are over and in no group, which only limits can leave behind.
+    fn sweep(&mut self, now_ms: i64) {
+        self.swept_ms = now_ms;
+        self.inhibitor.forget(now_ms);
+        let (silences, forgotten) = (&mut self.silences, &mut self.forgotten);
+        self.alerts.retain(|labels, known| {
+            let keep = known.groups > 0 || !known.alert.is_resolved_at(now_ms);
+            if !keep {
+                silences.forget_alert(labels);
+                forgotten.push(labels.clone());
+            }
+            keep
+        });
     }
 
-    /// When the next group is due, milliseconds since 1970-01-01 UTC.
+    /// Whether alerts were forgotten since someone asked.
+    pub(crate) fn has_forgotten(&self) -> bool {
+        !self.forgotten.is_empty()
+    }
+
+    /// Alerts that were forgotten since this was last called.
+    pub(crate) fn take_forgotten(&mut self) -> Vec<Labels> {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    /// When the next group is due, milliseconds since 1970-01-01 UTC. One that has to wait for its
+    /// receiver is due already.
     pub fn next_due_ms(&self) -> Option<i64> {
         self.groups
             .iter()
-            .filter(|(id, _)| !self.under_way.contains(id))
+            .filter(|(id, _)| !self.under_way.contains_key(id))
             .map(|(_, group)| group.due_ms)
             .min()
     }
 
     /// Takes another configuration: all alerts are routed anew and their groups wait anew.
     pub fn apply(&mut self, config: Arc<Config>, now_ms: i64) {
+        self.inhibitor = Inhibitor::new(&config.inhibit_rules);
         self.config = config;
         self.groups.clear();
-        let alerts: Vec<Alert> = self.alerts.values().cloned().collect();
+        let alerts: Vec<Alert> = self
+            .alerts
+            .values()
+            .map(|known| known.alert.clone())
+            .collect();
+        for known in self.alerts.values_mut() {
+            known.groups = 0;
+        }
         for alert in &alerts {
+            self.inhibitor.learn(alert, now_ms);
             self.group(alert, now_ms);
         }
-    }
-
-    /// Whether an alert that fires silences these labels.
-    fn is_inhibited(&self, target: &Labels, now_ms: i64) -> bool {
-        self.config.inhibit_rules.iter().any(|rule| {
-            rule.target.iter().all(|m| m.matches_labels(target))
-                && self.alerts.values().any(|source| {
-                    !source.is_resolved_at(now_ms) && rule.silences(&source.labels, target)
-                })
-        })
     }
 
     /// How many groups there are.
@@ -267,37 +467,146 @@ impl Dispatcher {
         self.groups.len()
     }
 
-    /// All groups with the alerts in them that are not over.
-    pub fn groups(&self, now_ms: i64) -> Vec<AlertGroup> {
-        self.groups
+    /// Alerts that fire, and how many of them nobody is told of.
+    pub(crate) fn count(&mut self, now_ms: i64) -> (usize, usize) {
+        let labels: Vec<Labels> = self
+            .alerts
             .iter()
-            .map(|(id, group)| AlertGroup {
-                receiver: group.route.receiver.clone(),
-                labels: id.labels.clone(),
-                alerts: group
-                    .alerts
-                    .values()
-                    .filter(|alert| !alert.is_resolved_at(now_ms))
-                    .map(|alert| GroupAlert {
-                        alert: alert.clone(),
-                        inhibited: self.is_inhibited(&alert.labels, now_ms),
-                    })
-                    .collect(),
+            .filter(|(_, known)| !known.alert.is_resolved_at(now_ms))
+            .map(|(labels, _)| labels.clone())
+            .collect();
+        let quiet = labels
+            .iter()
+            .filter(|labels| {
+                self.inhibitor.source_of(labels, now_ms).is_some()
+                    || !self.silences.active_for(labels, now_ms).is_empty()
             })
-            .filter(|group| !group.alerts.is_empty())
-            .collect()
+            .count();
+        (labels.len(), quiet)
+    }
+
+    /// All alerts that are not over, in order of their fingerprints.
+    pub fn alerts(&mut self, now_ms: i64) -> Vec<AlertView> {
+        let fire = |known: &&Known| !known.alert.is_resolved_at(now_ms);
+        let alerts: Vec<(Alert, i64)> = self
+            .alerts
+            .values()
+            .filter(fire)
+            .map(|known| (known.alert.clone(), known.updated_at_ms))
+            .collect();
+        let mut views: Vec<(String, AlertView)> = alerts
+            .into_iter()
+            .map(|(alert, updated_at_ms)| {
+                let fingerprint = alert.fingerprint();
+                (fingerprint, self.view(alert, updated_at_ms, now_ms))
+            })
+            .collect();
+        views.sort_by(|a, b| a.0.cmp(&b.0));
+        views.into_iter().map(|(_, view)| view).collect()
+    }
+
+    fn view(&mut self, alert: Alert, updated_at_ms: i64, now_ms: i64) -> AlertView {
+        let config = self.config.clone();
+        let routes = config.route.matching(&alert.labels);
+        let mut receivers: Vec<Arc<str>> = Vec::new();
+        let mut muted: Option<Vec<String>> = None;
+        for route in routes {
+            if !receivers.contains(&route.receiver) {
+                receivers.push(route.receiver.clone());
+            }
+            let by = self.muted_by(route, now_ms);
+            // Quiet only where all its routes are.
+            muted = Some(match muted {
+                Some(before) if before.is_empty() || by.is_empty() => Vec::new(),
+                Some(before) => before,
+                None => by,
+            });
+        }
+        let source = self.inhibitor.source_of(&alert.labels, now_ms);
+        let fingerprint_of = |labels: &Labels| {
+            Alert {
+                labels: labels.clone(),
+                annotations: Labels::empty(),
+                starts_at_ms: 0,
+                ends_at_ms: 0,
+                generator_url: String::new(),
+            }
+            .fingerprint()
+        };
+        AlertView {
+            inhibited_by: source.map(fingerprint_of).into_iter().collect(),
+            silenced_by: self.silences.active_for(&alert.labels, now_ms),
+            muted_by: muted.unwrap_or_default(),
+            receivers,
+            updated_at_ms,
+            alert,
+        }
+    }
+
+    /// All groups with the alerts in them that are not over.
+    pub fn groups(&mut self, now_ms: i64) -> Vec<AlertGroup> {
+        let groups: Vec<(GroupId, Route, Vec<Alert>, i64)> = self
+            .groups
+            .iter()
+            .map(|(id, group)| {
+                let fire = |alert: &&Alert| !alert.is_resolved_at(now_ms);
+                let alerts = group.alerts.values().filter(fire).cloned().collect();
+                (id.clone(), group.route.clone(), alerts, group.due_ms)
+            })
+            .collect();
+        let mut result = Vec::new();
+        for (id, route, alerts, due_ms) in groups {
+            if alerts.is_empty() {
+                continue;
+            }
+            let muted = self.muted_by(&route, now_ms);
+            let views = alerts.into_iter().map(|alert| {
+                let updated = self
+                    .alerts
+                    .get(&alert.labels)
+                    .map_or(0, |k| k.updated_at_ms);
+                let mut view = self.view(alert, updated, now_ms);
+                view.muted_by.clone_from(&muted);
+                view
+            });
+            result.push(AlertGroup {
+                alerts: views.collect(),
+                group_key: format!("{}:{}", route.key, group_name(&id.labels)),
+                receiver: route.receiver,
+                labels: id.labels,
+                due_ms,
+            });
+        }
+        result
     }
 }
 
-/// The least time that telling may take, so that a group interval below a second still leaves a
-/// receiver room to answer.
-const TIMEOUT_MS_MIN: i64 = 10_000;
+/// The labels of a group in its key: as [`Labels`] is shown, but never as a metric's name.
+fn group_name(labels: &Labels) -> String {
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|label| format!("{}={:?}", label.name, label.value))
+        .collect();
+    format!("{{{}}}", pairs.join(", "))
+}
 
-/// News of an alert that fires goes on from when it began; after its end it begins anew.
-fn merge(new: &mut Alert, known: &Alert, now_ms: i64) {
-    let overlaps = new.starts_at_ms <= known.ends_at_ms && known.starts_at_ms <= new.ends_at_ms;
-    if overlaps && !known.is_resolved_at(now_ms) {
-        new.starts_at_ms = new.starts_at_ms.min(known.starts_at_ms);
+/// News of an alert that fires goes on from when it began; after its end it begins anew. An end
+/// that its sender gave counts rather than an earlier one that is only a time-out.
+fn merge(new: &mut Alert, known: &Known, now_ms: i64) {
+    let old = &known.alert;
+    let inside = |time: i64| time > old.starts_at_ms && time < old.ends_at_ms;
+    if !inside(new.ends_at_ms) && !inside(new.starts_at_ms) {
+        return;
+    }
+    new.starts_at_ms = new.starts_at_ms.min(old.starts_at_ms);
+    let later = old.ends_at_ms > new.ends_at_ms;
+    let counts = if new.is_resolved_at(now_ms) {
+        old.is_resolved_at(now_ms)
+    } else {
+        !known.timeout
+    };
+    if later && counts {
+        new.ends_at_ms = old.ends_at_ms;
     }
 }
 
@@ -322,7 +631,7 @@ mod tests {
 
     fn dispatcher(yaml: &str) -> Dispatcher {
         Dispatcher::new(Arc::new(
-            Config::parse(yaml, "am.yml").expect("a configuration"),
+            Config::parse(yaml, "am.yml", std::path::Path::new(".")).expect("a configuration"),
         ))
     }
 
@@ -336,6 +645,11 @@ mod tests {
             ends_at_ms: to_s * SECOND,
             generator_url: String::new(),
         }
+    }
+
+    fn receive(d: &mut Dispatcher, alerts: Vec<Alert>, now_ms: i64) -> usize {
+        let explicit = alerts.into_iter().map(|alert| (alert, false));
+        d.receive(explicit, now_ms).refused
     }
 
     /// What is due at a second: `key[x…]`, alerts that are over in parentheses; all are told.
@@ -365,14 +679,14 @@ mod tests {
     #[test]
     fn a_group_waits_then_tells_every_interval_until_all_is_over() {
         let mut d = dispatcher(SIMPLE);
-        d.receive(vec![alert("A", "1", 100, 1_000)], 100 * SECOND);
-        d.receive(vec![alert("A", "2", 110, 1_000)], 110 * SECOND);
-        d.receive(vec![alert("B", "3", 120, 1_000)], 120 * SECOND);
+        receive(&mut d, vec![alert("A", "1", 100, 1_000)], 100 * SECOND);
+        receive(&mut d, vec![alert("A", "2", 110, 1_000)], 110 * SECOND);
+        receive(&mut d, vec![alert("B", "3", 120, 1_000)], 120 * SECOND);
         assert_eq!(d.next_due_ms(), Some(130 * SECOND));
         assert_eq!(told(&mut d, 129), Vec::<String>::new());
         assert_eq!(told(&mut d, 130), [r#"{}:{alertname="A"}[1 2]"#]);
         assert_eq!(told(&mut d, 150), [r#"{}:{alertname="B"}[3]"#]);
-        d.receive(vec![alert("A", "1", 100, 400)], 400 * SECOND);
+        receive(&mut d, vec![alert("A", "1", 100, 400)], 400 * SECOND);
         assert_eq!(told(&mut d, 430), [r#"{}:{alertname="A"}[(1) 2]"#]);
         assert_eq!(d.groups(431 * SECOND)[0].alerts.len(), 1);
         assert_eq!(told(&mut d, 730).len(), 2);
@@ -385,12 +699,15 @@ mod tests {
     #[test]
     fn an_alert_that_has_waited_long_enough_waits_no_more() {
         let mut d = dispatcher(SIMPLE);
-        d.receive(vec![alert("A", "1", 100, 1_000)], 120 * SECOND);
-        assert_eq!(d.next_due_ms(), Some(130 * SECOND));
-        d.receive(vec![alert("B", "1", 10, 1_000)], 120 * SECOND);
+        receive(&mut d, vec![alert("A", "1", 100, 1_000)], 120 * SECOND);
+        assert_eq!(d.next_due_ms(), Some(150 * SECOND));
+        // One that has waited hurries those that came before it.
+        receive(&mut d, vec![alert("A", "2", 80, 1_000)], 121 * SECOND);
+        assert_eq!(told(&mut d, 121), [r#"{}:{alertname="A"}[1 2]"#]);
+        receive(&mut d, vec![alert("B", "1", 10, 1_000)], 120 * SECOND);
         assert_eq!(d.next_due_ms(), Some(120 * SECOND));
         // A start in the future (another clock) does not wait longer than usual.
-        d.receive(vec![alert("C", "1", 900, 1_000)], 120 * SECOND);
+        receive(&mut d, vec![alert("C", "1", 900, 1_000)], 120 * SECOND);
         let group = d.groups.values().last().expect("a group");
         assert_eq!(group.due_ms, 150 * SECOND);
     }
@@ -398,7 +715,7 @@ mod tests {
     #[test]
     fn a_batch_under_way_is_not_started_twice_and_a_failed_one_loses_nothing() {
         let mut d = dispatcher(SIMPLE);
-        d.receive(vec![alert("A", "1", 0, 50)], 0);
+        receive(&mut d, vec![alert("A", "1", 0, 50)], 0);
         let batches = d.poll(60 * SECOND, 10);
         assert_eq!(batches.len(), 1);
         assert!(d.poll(1_000 * SECOND, 10).is_empty());
@@ -411,9 +728,9 @@ mod tests {
     #[test]
     fn an_alert_that_begins_anew_while_its_end_is_told_is_kept() {
         let mut d = dispatcher(SIMPLE);
-        d.receive(vec![alert("A", "1", 0, 50)], 0);
+        receive(&mut d, vec![alert("A", "1", 0, 50)], 0);
         let batches = d.poll(60 * SECOND, 10);
-        d.receive(vec![alert("A", "1", 70, 1_000)], 70 * SECOND);
+        receive(&mut d, vec![alert("A", "1", 70, 1_000)], 70 * SECOND);
         d.done(&batches[0], true);
         assert_eq!(told(&mut d, 360), [r#"{}:{alertname="A"}[1]"#]);
     }
@@ -421,9 +738,13 @@ mod tests {
     #[test]
     fn news_of_an_alert_keep_when_it_began() {
         let mut d = dispatcher(SIMPLE);
-        d.receive(vec![alert("A", "1", 10, 100)], 10 * SECOND);
-        d.receive(vec![alert("A", "1", 50, 200)], 50 * SECOND);
-        let known = d.alerts.values().next().expect("an alert");
+        receive(&mut d, vec![alert("A", "1", 10, 100)], 10 * SECOND);
+        receive(&mut d, vec![alert("A", "1", 50, 200)], 50 * SECOND);
+        let known = &d.alerts.values().next().expect("an alert").alert;
+        assert_eq!((known.starts_at_ms, known.ends_at_ms), (10_000, 200_000));
+        // An end that was given counts rather than an earlier time-out.
+        d.receive([(alert("A", "1", 60, 150), true)], 60 * SECOND);
+        let known = &d.alerts.values().next().expect("an alert").alert;
         assert_eq!((known.starts_at_ms, known.ends_at_ms), (10_000, 200_000));
     }
 
@@ -432,7 +753,8 @@ mod tests {
         let mut d = dispatcher(
             "route: {receiver: r, group_by: ['...'], group_wait: 0s}\nreceivers: [{name: r}]\ninhibit_rules: [{source_matchers: [alertname=Big], target_matchers: [alertname=Small], equal: [x]}]\n",
         );
-        d.receive(
+        receive(
+            &mut d,
             vec![
                 alert("Big", "1", 0, 200),
                 alert("Small", "1", 0, 2_000),
@@ -452,7 +774,7 @@ mod tests {
             .groups(SECOND)
             .iter()
             .flat_map(|g| &g.alerts)
-            .filter(|a| a.inhibited)
+            .filter(|a| !a.inhibited_by.is_empty())
             .count();
         assert_eq!(inhibited, 1);
         let later = told(&mut d, 300);
@@ -463,17 +785,72 @@ mod tests {
     #[test]
     fn another_configuration_regroups_all_alerts() {
         let mut d = dispatcher(SIMPLE);
-        d.receive(
+        receive(
+            &mut d,
             vec![alert("A", "1", 0, 5_000), alert("A", "2", 0, 5_000)],
             0,
         );
         assert_eq!(told(&mut d, 30).len(), 1);
         let each = SIMPLE.replace("[alertname]", "['...']");
         d.apply(
-            Arc::new(Config::parse(&each, "am.yml").expect("a configuration")),
+            Arc::new(
+                Config::parse(&each, "am.yml", std::path::Path::new(".")).expect("a configuration"),
+            ),
             40 * SECOND,
         );
         assert_eq!(told(&mut d, 40).len(), 2);
+    }
+
+    #[test]
+    fn silences_and_time_intervals_keep_quiet_and_lose_nothing() {
+        let mut d = dispatcher(
+            "route: {receiver: r, group_by: [alertname], group_wait: 0s, group_interval: 1m, routes: [{matchers: [alertname=Night], mute_time_intervals: [always]}, {matchers: [alertname=Never], active_time_intervals: [never]}]}\nreceivers: [{name: r}]\ntime_intervals: [{name: always, time_intervals: [{}]}, {name: never, time_intervals: [{years: [1999]}]}]\n",
+        );
+        let silence = crate::silences::Silence {
+            id: String::new(),
+            matchers: crate::matchers::parse("x=2").expect("a matcher"),
+            starts_at_ms: 0,
+            ends_at_ms: 100 * SECOND,
+            updated_at_ms: 0,
+            created_by: String::new(),
+            comment: String::new(),
+        };
+        let change = d.silences.plan_set(silence, 0).expect("a silence");
+        d.silences.take(change);
+        receive(
+            &mut d,
+            vec![
+                alert("A", "1", 0, 5_000),
+                alert("A", "2", 0, 5_000),
+                alert("Night", "1", 0, 5_000),
+                alert("Never", "1", 0, 5_000),
+            ],
+            0,
+        );
+        let expected = [
+            r#"{}:{alertname="A"}[1]"#,
+            r#"{}/{alertname="Never"}:{alertname="Never"}[]"#,
+            r#"{}/{alertname="Night"}:{alertname="Night"}[]"#,
+        ];
+        assert_eq!(told(&mut d, 0), expected);
+        let views = d.alerts(SECOND);
+        let quiet = views.iter().filter(|view| view.is_suppressed()).count();
+        assert_eq!(quiet, 3);
+        let muted: Vec<&String> = views.iter().flat_map(|view| &view.muted_by).collect();
+        assert_eq!(muted.len(), 2);
+        assert_eq!(told(&mut d, 120)[0], r#"{}:{alertname="A"}[1 2]"#);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_stops_nothing() {
+        let mut d = dispatcher(SIMPLE);
+        receive(
+            &mut d,
+            vec![alert("A", "1", 9_990, 20_000)],
+            10_000 * SECOND,
+        );
+        assert!(d.poll(100 * SECOND, 10).is_empty());
+        assert!(d.next_due_ms().is_some_and(|at| at <= 400 * SECOND));
     }
 
     #[test]
@@ -482,7 +859,7 @@ mod tests {
         let many = (0..=GROUPS_MAX)
             .map(|i| alert("A", &i.to_string(), 0, 10))
             .collect();
-        assert_eq!(d.receive(many, 0), 1);
+        assert_eq!(receive(&mut d, many, 0), 1);
         assert_eq!(d.groups.len(), GROUPS_MAX);
     }
 

@@ -1,52 +1,37 @@
 //! Label matchers as Alertmanager writes them: `severity="critical"`, `team=~"a|b"`, in braces or
 //! not, with or without quotes.
+//!
+//! Alertmanager has two grammars, and a text is read as it reads it: by the newer one (any UTF-8
+//! in quotes, Go's escapes), else by the classic one (plain label names, only `\n`, `\"` and `\\`
+//! are escapes, spaces within a bare value); where both read the text and disagree, the classic
+//! one counts, because files were written for it.
 
 use model::{MatchOp, Matcher};
+
+/// A matcher before its regular expression is compiled.
+type Parts = (String, MatchOp, String);
 
 /// Reads one entry of `matchers`: a matcher, or several with commas, in braces or not.
 pub(crate) fn parse(text: &str) -> Result<Vec<Matcher>, String> {
     let bad = |what: &str| format!("cannot read matcher {text:?}: {what}");
-    let trimmed = text.trim();
-    let inner = match trimmed.strip_prefix('{') {
-        Some(rest) => rest
-            .strip_suffix('}')
-            .ok_or_else(|| bad("the closing } is missing"))?,
-        None => trimmed,
+    let parts = match (utf8(text), classic(text)) {
+        (Ok(new), Ok(old)) if new == old => new,
+        (_, Ok(old)) => old,
+        (Ok(new), Err(_)) => new,
+        (Err(error), Err(_)) => return Err(bad(error)),
     };
-    let mut rest = inner.trim();
-    let mut matchers = Vec::new();
-    while !rest.is_empty() {
-        let (name, after) =
-            word(rest, |c| "=!~,{}\"".contains(c) || c.is_whitespace()).map_err(bad)?;
-        if name.is_empty() {
-            return Err(bad("a label name is missing"));
-        }
-        let (op, after) = operator(after.trim_start())
-            .ok_or_else(|| bad("write =, !=, =~ or !~ behind the label name"))?;
-        let (value, after) = word(after.trim_start(), |c| {
-            ",{}\"".contains(c) || c.is_whitespace()
-        })
-        .map_err(bad)?;
-        matchers.push(Matcher::new(name, op, value).map_err(|error| error.to_string())?);
-        let after = after.trim_start();
-        rest = match after.strip_prefix(',') {
-            Some(next) => next.trim_start(),
-            None if after.is_empty() => after,
-            None => {
-                return Err(bad(
-                    "a comma is missing between two matchers, or quotes around a value",
-                ));
-            }
-        };
-    }
-    if matchers.is_empty() {
+    if parts.is_empty() {
         return Err(bad("it is empty"));
     }
-    Ok(matchers)
+    let compile = |(name, op, value): Parts| Matcher::new(name, op, value);
+    parts
+        .into_iter()
+        .map(|parts| compile(parts).map_err(|error| error.to_string()))
+        .collect()
 }
 
+/// The operator at the start of a text, and the rest; the longer ones first.
 fn operator(text: &str) -> Option<(MatchOp, &str)> {
-    // The longer ones first.
     [
         ("=~", MatchOp::Regex),
         ("!~", MatchOp::NotRegex),
@@ -57,28 +42,187 @@ fn operator(text: &str) -> Option<(MatchOp, &str)> {
     .find_map(|(sign, op)| Some((op, text.strip_prefix(sign)?)))
 }
 
-/// A word in double quotes (with `\"`, `\\` and `\n`) or up to a character that ends it.
-fn word(text: &str, ends: fn(char) -> bool) -> Result<(String, &str), &'static str> {
+// The newer grammar.
+
+/// Reads a list by the newer grammar.
+fn utf8(text: &str) -> Result<Vec<Parts>, &'static str> {
+    let trimmed = text.trim();
+    let inner = match trimmed.strip_prefix('{') {
+        Some(rest) => rest.strip_suffix('}').ok_or("the closing } is missing")?,
+        None => trimmed,
+    };
+    let mut rest = inner.trim();
+    let mut matchers = Vec::new();
+    while !rest.is_empty() {
+        let (name, after) = word(rest)?;
+        if name.is_empty() {
+            return Err("a label name is missing");
+        }
+        let (op, after) =
+            operator(after.trim_start()).ok_or("write =, !=, =~ or !~ behind the label name")?;
+        let after = after.trim_start();
+        let (value, left) = word(after)?;
+        if left.len() == after.len() {
+            return Err("a value is missing; write \"\" for an empty one");
+        }
+        matchers.push((name, op, value));
+        let left = left.trim_start();
+        rest = match left.strip_prefix(',') {
+            Some(next) => next.trim_start(),
+            None if left.is_empty() => left,
+            None => {
+                return Err("a comma is missing between two matchers, or quotes around a value");
+            }
+        };
+    }
+    Ok(matchers)
+}
+
+/// A text in double quotes with Go's escapes, or a run of characters that mean nothing else.
+fn word(text: &str) -> Result<(String, &str), &'static str> {
     let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find(ends).unwrap_or(text.len());
-        return Ok((text[..end].to_owned(), &text[end..]));
+        let reserved = |c: char| "{}!=~,\\\"'`".contains(c) || c.is_whitespace();
+        let end = text.find(reserved).unwrap_or(text.len());
+        let (word, rest) = text.split_at(end);
+        return Ok((word.to_owned(), rest));
+    };
+    let mut end = None;
+    let mut escaped = false;
+    for (at, c) in quoted.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => {
+                end = Some(at);
+                break;
+            }
+            _ => {}
+        }
+    }
+    let end = end.ok_or("the closing quote is missing")?;
+    let (inner, rest) = quoted.split_at(end);
+    let word = unquote(inner).ok_or("there is an escape that is not known")?;
+    Ok((word, rest.get(1..).unwrap_or_default()))
+}
+
+/// What stands between double quotes in Go's source, or `None` where Go would refuse it.
+fn unquote(inner: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some(c) = rest.chars().next() {
+        rest = rest.get(c.len_utf8()..)?;
+        if c == '\n' {
+            return None;
+        }
+        if c != '\\' {
+            bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            continue;
+        }
+        let kind = rest.chars().next()?;
+        // Where the digits of a number begin, how many there are, and their base.
+        let (skip, digits, radix) = match kind {
+            'x' => (1, 2, 16),
+            'u' => (1, 4, 16),
+            'U' => (1, 8, 16),
+            '0'..='7' => (0, 3, 8),
+            c => {
+                bytes.push(match c {
+                    'a' => 7,
+                    'b' => 8,
+                    'f' => 12,
+                    'n' => b'\n',
+                    'r' => b'\r',
+                    't' => b'\t',
+                    'v' => 11,
+                    '\\' => b'\\',
+                    '"' => b'"',
+                    _ => return None,
+                });
+                rest = rest.get(1..)?;
+                continue;
+            }
+        };
+        let number = u32::from_str_radix(rest.get(skip..skip + digits)?, radix).ok()?;
+        rest = rest.get(skip + digits..)?;
+        if matches!(kind, 'u' | 'U') {
+            push_char(&mut bytes, number)?;
+        } else {
+            bytes.push(u8::try_from(number).ok()?);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn push_char(bytes: &mut Vec<u8>, code: u32) -> Option<()> {
+    let c = char::from_u32(code)?;
+    bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    Some(())
+}
+
+// The classic grammar.
+
+/// Reads a list by the classic grammar: split at commas outside quotes, each part a matcher.
+fn classic(text: &str) -> Result<Vec<Parts>, &'static str> {
+    let text = text.strip_prefix('{').unwrap_or(text);
+    let text = text.strip_suffix('}').unwrap_or(text);
+    let (mut quoted, mut escaped) = (false, false);
+    let parts = text.split(|c| {
+        match c {
+            ',' if !quoted => return true,
+            '"' if escaped => escaped = false,
+            '"' => quoted = !quoted,
+            '\\' => escaped = !escaped,
+            _ => escaped = false,
+        }
+        false
+    });
+    let parts: Vec<&str> = parts.collect();
+    let last = parts.len().saturating_sub(1);
+    parts
+        .into_iter()
+        .enumerate()
+        // A comma may end the list.
+        .filter(|(i, part)| *i != last || !part.trim().is_empty())
+        .map(|(_, part)| classic_one(part))
+        .collect()
+}
+
+fn classic_one(text: &str) -> Result<Parts, &'static str> {
+    let text = text.trim_start();
+    let is_first = |c: char| c.is_ascii_alphabetic() || c == '_' || c == ':';
+    let end = text
+        .find(|c: char| !(is_first(c) || c.is_ascii_digit()))
+        .unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    if !name.starts_with(is_first) {
+        return Err("a label name is missing");
+    }
+    let (op, value) = operator(rest.trim_start()).ok_or("an operator is missing")?;
+    let value = value.trim();
+    let (value, in_quotes) = match value.strip_prefix('"') {
+        Some(inner) => (inner, true),
+        None => (value, false),
     };
     let mut out = String::new();
-    let mut chars = quoted.char_indices();
-    while let Some((at, c)) = chars.next() {
+    let mut closed = false;
+    let mut chars = value.chars().peekable();
+    while let Some(c) = chars.next() {
         match c {
-            '"' => return Ok((out, &quoted[at + 1..])),
             '\\' => match chars.next() {
-                Some((_, 'n')) => out.push('\n'),
-                Some((_, c @ ('"' | '\\'))) => out.push(c),
-                // A regular expression's own escape, as the classic parser took it.
-                Some((_, c)) => out.extend(['\\', c]),
-                None => break,
+                Some('n') => out.push('\n'),
+                Some(c @ ('"' | '\\')) => out.push(c),
+                Some(c) => out.extend(['\\', c]),
+                None => out.push('\\'),
             },
+            '"' if in_quotes && chars.peek().is_none() => closed = true,
+            '"' => return Err("a double quote stands within the value"),
             c => out.push(c),
         }
     }
-    Err("the closing quote is missing")
+    if in_quotes && !closed {
+        return Err("the closing quote is missing");
+    }
+    Ok((name.to_owned(), op, out))
 }
 
 /// A list of matchers in Alertmanager's form, in order of name: part of group keys.
@@ -116,8 +260,34 @@ mod tests {
         check(r#"{b=~"x|y", a!="",}"#, r#"{a!="",b=~"x|y"}"#);
         check(r#"a!~"\\d+""#, r#"{a!~"\\d+"}"#);
         check(r#"a="say \"hi\"""#, r#"{a="say \"hi\""}"#);
+        check("foo=🙂", "{foo=\"🙂\"}");
+        check("severity =~ warning|info", r#"{severity=~"warning|info"}"#);
+    }
+
+    #[test]
+    fn the_newer_grammar_takes_names_in_quotes() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(display(&parse(text).expect(text)), expected, "{text}");
+        };
         check(r#""a b"="c""#, r#"{a b="c"}"#);
-        check("a=", r#"{a=""}"#);
+        check(r#"{"fo\u00f6"="\x41\101\n"}"#, "{foö=\"AA\\n\"}");
+        check("🙂=x", "{🙂=\"x\"}");
+    }
+
+    #[test]
+    fn where_both_grammars_read_a_text_the_classic_one_counts() {
+        let check = |text: &str, expected: &str| {
+            let parsed = parse(text).expect(text);
+            assert_eq!(&*parsed[0].value, expected, "{text}");
+        };
+        check("a=", "");
+        check("a=b c", "b c");
+        check("a={b}", "{b");
+        check(r"a=\d", r"\d");
+        check(r#"a=~"\d+""#, r"\d+");
+        check(r#"a="\u00e9""#, r"\u00e9");
+        check(r#"a="\t""#, r"\t");
+        check(r#"a="\n""#, "\n");
     }
 
     #[test]
@@ -127,12 +297,14 @@ mod tests {
             assert!(error.contains(expected), "{text}: {error}");
         };
         check("", "it is empty");
+        check("{}", "it is empty");
         check("severity", "write =, !=");
-        check("{a=b", "closing }");
         check("a=\"b", "closing quote");
-        check("a=b c=d", "comma is missing");
+        check("\"a\"=b c=d", "comma is missing");
         check("a=~\"(\"", "regular expression");
         check("=b", "label name is missing");
+        check("\"a\"=", "value is missing");
+        check("\"a\"=\"\\q\"", "escape");
     }
 
     proptest::proptest! {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 /// Figures of notification. Cheap to clone.
@@ -23,8 +24,20 @@ pub struct Metrics {
     pub notifications_suppressed: Counter,
     /// Time spent on notifications.
     pub notification_seconds: Counter<f64, AtomicU64>,
-    /// Failures to read or write the notification log.
-    pub log_failures: Counter,
+    /// Failures to read or write what must survive a restart.
+    pub state_failures: Counter,
+    /// Alerts that fire.
+    pub alerts: Gauge<i64, AtomicI64>,
+    /// Alerts that fire and that nobody is told of: silenced or inhibited.
+    pub alerts_suppressed: Gauge<i64, AtomicI64>,
+    /// Alerts that an external Alertmanager took.
+    pub external_sent: Counter,
+    /// Alerts for an external Alertmanager that were given up; they are sent again while they fire.
+    pub external_dropped: Counter,
+    /// Calls of the outgoing heartbeat that were answered.
+    pub heartbeats: Counter,
+    /// Calls of the outgoing heartbeat that failed, or were left out because something is wrong.
+    pub heartbeats_missed: Counter,
     /// Groups of alerts.
     pub groups: Gauge<i64, AtomicI64>,
 }
@@ -34,6 +47,17 @@ impl Metrics {
     pub fn new(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let m = metrics.clone();
+        // Karma and others look for it to learn which API they are talking to.
+        let build = Info::new(vec![
+            ("version", crate::ALERTMANAGER_VERSION),
+            ("branch", "yagura"),
+            ("revision", env!("CARGO_PKG_VERSION")),
+        ]);
+        registry.register(
+            "alertmanager_build",
+            "The version of Alertmanager whose API is spoken here",
+            build,
+        );
         let registry = registry.sub_registry_with_prefix("yagura_alert_notify");
         registry.register("alerts_received", "Alerts received", m.alerts_received);
         registry.register(
@@ -67,9 +91,35 @@ impl Metrics {
             m.notification_seconds,
         );
         registry.register(
-            "log_failures",
-            "Failures to read or write the notification log",
-            m.log_failures,
+            "state_failures",
+            "Failures to read or write what must survive a restart",
+            m.state_failures,
+        );
+        registry.register("alerts", "Alerts that fire", m.alerts);
+        registry.register(
+            "alerts_suppressed",
+            "Alerts that fire and that nobody is told of: silenced or inhibited",
+            m.alerts_suppressed,
+        );
+        registry.register(
+            "external_sent",
+            "Alerts that an external Alertmanager took",
+            m.external_sent,
+        );
+        registry.register(
+            "external_dropped",
+            "Alerts for an external Alertmanager that were given up",
+            m.external_dropped,
+        );
+        registry.register(
+            "heartbeats",
+            "Calls of the outgoing heartbeat that were answered",
+            m.heartbeats,
+        );
+        registry.register(
+            "heartbeats_missed",
+            "Calls of the outgoing heartbeat that failed, or were left out because something is wrong",
+            m.heartbeats_missed,
         );
         registry.register("groups", "Groups of alerts", m.groups);
         metrics

@@ -1,27 +1,33 @@
 //! Puts the dispatcher on a clock and its batches on the wire.
 //!
-//! For each batch and each of its receiver's addresses: look into the notification log whether
+//! For each batch and each way of telling its receiver: look into the notification log whether
 //! there is anything to tell; tell it, with patience; remember it after it was told, never before.
+//! What a restart must know (alerts, silences) is written before the caller hears that it was
+//! taken.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use model::{Alert, time};
+use http_client::Clients;
+use model::{Alert, Labels, Matcher, time};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Webhook};
+use crate::config::{Config, Reached};
 use crate::dedup;
-use crate::dispatch::{AlertGroup, Batch, Dispatcher};
-use crate::log::{NotificationEntry, NotificationLog};
+use crate::dispatch::{AlertGroup, AlertView, Batch, Dispatcher};
+use crate::health::{Health, WayHealth};
+use crate::message::{self, Message};
 use crate::metrics::Metrics;
-use crate::payload;
-use crate::send::{Clients, deliver};
+use crate::receivers::{Integration, Outgoing};
+use crate::send::{Answer, deliver, once};
+use crate::silences::{KeptSilence, Silence, SilenceError};
+use crate::state::{KeptAlert, Kind, NotificationEntry, NotificationState};
 
 /// Batches that are under way at the same time. A receiver that hangs holds one of them per
 /// group, so there must be enough for the others.
@@ -30,55 +36,153 @@ const BATCHES_MAX: usize = 64;
 /// The longest sleep between two looks at the clock, so that one that was set is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
 
+/// The pause where groups are due and their receiver is busy.
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
+
 /// How long messages that are on the wire may take to arrive when the process ends.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Why a notifier cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum NotifyError {
-    /// TLS or the resolver cannot be set up.
-    #[error("cannot set up the HTTP client: {0}")]
-    Client(#[from] reqwest::Error),
+/// How often silences that have been over for long are forgotten.
+const FORGET_EVERY_MS: i64 = 60_000;
+
+/// The longest time that a test message may take.
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// An alert that came over the API.
+#[derive(Debug, Clone)]
+pub struct PostedAlert {
+    /// The alert; an end that nobody said is filled in by [`Notifier::post`].
+    pub alert: Alert,
+    /// Whether its sender said when it ends.
+    pub has_end: bool,
+}
+
+/// What came of a test message.
+#[derive(Debug, Clone)]
+pub struct TestOutcome {
+    /// The receiver.
+    pub receiver: String,
+    /// `slack[0]`, …
+    pub way: String,
+    /// What the provider said, or why it was not told, in a sentence.
+    pub result: Result<Answer, String>,
 }
 
 /// Tells receivers about alerts.
 pub struct Notifier {
     dispatcher: Mutex<Dispatcher>,
-    log: Arc<dyn NotificationLog>,
+    /// One change of what is kept at a time. Taken before `dispatcher`, never within.
+    keeping: Mutex<()>,
+    state: Arc<dyn NotificationState>,
     external_url: String,
     metrics: Metrics,
     clients: Clients,
+    health: Health,
     changed: Notify,
+    forgot_ms: Mutex<i64>,
 }
 
 impl Notifier {
-    /// A notifier without alerts. Receivers are told that people reach Yagura at `external_url`. The
-    /// process must have a rustls crypto provider installed.
+    /// A notifier with the alerts and silences that `state` has kept. Receivers are told that
+    /// people reach Yagura at `external_url`. The process must have a rustls crypto provider
+    /// installed. Reads the state, so it blocks for a moment.
     pub fn new(
         config: Config,
-        log: Arc<dyn NotificationLog>,
+        state: Arc<dyn NotificationState>,
         external_url: String,
         metrics: Metrics,
-    ) -> Result<Self, NotifyError> {
-        Ok(Self {
-            dispatcher: Mutex::new(Dispatcher::new(Arc::new(config))),
-            log,
+    ) -> Self {
+        let mut dispatcher = Dispatcher::new(Arc::new(config));
+        let now_ms = time::now_ms();
+        match read_kept(&*state, now_ms) {
+            Ok((silences, alerts)) => {
+                dispatcher.silences.take(silences);
+                dispatcher.receive(alerts, now_ms);
+            }
+            Err(error) => {
+                metrics.state_failures.inc();
+                tracing::error!(%error, "cannot read alerts and silences from before the restart");
+            }
+        }
+        Self {
+            dispatcher: Mutex::new(dispatcher),
+            keeping: Mutex::new(()),
+            state,
             external_url,
             metrics,
-            clients: Clients::new()?,
+            clients: Clients::default(),
+            health: Health::default(),
             changed: Notify::new(),
-        })
+            forgot_ms: Mutex::new(0),
+        }
     }
 
-    /// Takes alerts. Short; may be called from any thread.
+    /// Takes alerts of our own rules. May block for a disk sync.
     pub fn receive(&self, alerts: Vec<Alert>) {
+        self.take(alerts.into_iter().map(|alert| (alert, false)).collect());
+    }
+
+    /// Takes alerts that were sent to the API, in whose place `resolve_timeout` counts where they
+    /// have no end. May block for a disk sync.
+    pub fn post(&self, alerts: Vec<PostedAlert>) {
+        let timeout = self.dispatcher.lock().config().resolve_timeout;
+        let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX / 4);
+        let now_ms = time::now_ms();
+        let alerts = alerts.into_iter().map(|posted| {
+            let mut alert = posted.alert;
+            if !posted.has_end {
+                alert.ends_at_ms = now_ms.saturating_add(timeout_ms);
+            }
+            (alert, !posted.has_end)
+        });
+        self.take(alerts.collect());
+    }
+
+    fn take(&self, alerts: Vec<(Alert, bool)>) {
         self.metrics.alerts_received.inc_by(alerts.len() as u64);
-        let refused = self.dispatcher.lock().receive(alerts, time::now_ms());
-        if refused > 0 {
-            self.metrics.alerts_refused.inc_by(refused as u64);
-            tracing::error!(refused, "too many alerts or groups, some will not be told");
+        let now_ms = time::now_ms();
+        let keeping = self.keeping.lock();
+        let (received, forgotten) = {
+            let mut dispatcher = self.dispatcher.lock();
+            let received = dispatcher.receive(alerts, now_ms);
+            (received, dispatcher.take_forgotten())
+        };
+        let put: Vec<(String, String)> = received
+            .news
+            .iter()
+            .filter_map(|(alert, timeout)| {
+                let kept = KeptAlert::of(alert, *timeout, now_ms);
+                let document = serde_json::to_string(&kept).ok()?;
+                Some((alert.fingerprint(), document))
+            })
+            .collect();
+        self.keep_alerts(&put, &forgotten);
+        drop(keeping);
+        if received.refused > 0 {
+            self.metrics.alerts_refused.inc_by(received.refused as u64);
+            tracing::error!(
+                refused = received.refused,
+                "too many alerts or groups, some will not be told"
+            );
         }
         self.changed.notify_one();
+    }
+
+    /// Writes alerts; a failure is said and counted, and costs only what a restart would know.
+    fn keep_alerts(&self, put: &[(String, String)], forgotten: &[Labels]) {
+        // An alert that was forgotten and came again in the same moment stays.
+        let remove: Vec<String> = forgotten
+            .iter()
+            .map(fingerprint)
+            .filter(|id| !put.iter().any(|(kept, _)| kept == id))
+            .collect();
+        if put.is_empty() && remove.is_empty() {
+            return;
+        }
+        if let Err(error) = self.state.change_documents(Kind::Alert, put, &remove) {
+            self.metrics.state_failures.inc();
+            tracing::error!(%error, "cannot keep alerts, a restart may lose or repeat some");
+        }
     }
 
     /// Takes another configuration: alerts are routed anew; what receivers know already is not
@@ -92,9 +196,137 @@ impl Notifier {
         self.changed.notify_one();
     }
 
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.dispatcher.lock().config().clone()
+    }
+
     /// All groups with the alerts in them that fire.
     pub fn groups(&self) -> Vec<AlertGroup> {
         self.dispatcher.lock().groups(time::now_ms())
+    }
+
+    /// All alerts that fire.
+    pub fn alerts(&self) -> Vec<AlertView> {
+        self.dispatcher.lock().alerts(time::now_ms())
+    }
+
+    /// How each receiver is doing.
+    pub fn health(&self) -> Vec<WayHealth> {
+        let config = self.config();
+        self.health.of(&config)
+    }
+
+    /// All silences, also those that are over.
+    pub fn silences(&self) -> Vec<Silence> {
+        self.dispatcher.lock().silences.all().cloned().collect()
+    }
+
+    /// A silence by its id.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn silence(&self, id: &str) -> Result<Silence, SilenceError> {
+        self.dispatcher.lock().silences.get(id).cloned()
+    }
+
+    /// Makes a silence (empty id) or changes one; returns its id, which may be a new one. It is on
+    /// disk when this returns.
+    ///
+    /// # Errors
+    /// It is not valid, unknown, one too many, or cannot be kept.
+    pub fn set_silence(&self, silence: Silence) -> Result<String, SilenceError> {
+        let plan = |dispatcher: &Dispatcher| dispatcher.silences.plan_set(silence, time::now_ms());
+        self.change_silences(plan)
+    }
+
+    /// Ends a silence.
+    ///
+    /// # Errors
+    /// It is not there, over already, or this cannot be kept.
+    pub fn expire_silence(&self, id: &str) -> Result<(), SilenceError> {
+        let plan = |dispatcher: &Dispatcher| dispatcher.silences.plan_expire(id, time::now_ms());
+        self.change_silences(plan).map(drop)
+    }
+
+    fn change_silences(
+        &self,
+        plan: impl FnOnce(&Dispatcher) -> Result<Vec<Silence>, SilenceError>,
+    ) -> Result<String, SilenceError> {
+        let _keeping = self.keeping.lock();
+        let change = plan(&self.dispatcher.lock())?;
+        let not_kept = |error: String| SilenceError::NotKept(error);
+        let mut put = Vec::new();
+        for silence in &change {
+            let document = serde_json::to_string(&KeptSilence::of(silence));
+            put.push((
+                silence.id.clone(),
+                document.map_err(|e| not_kept(e.to_string()))?,
+            ));
+        }
+        self.state
+            .change_documents(Kind::Silence, &put, &[])
+            .map_err(|error| {
+                self.metrics.state_failures.inc();
+                not_kept(error.to_string())
+            })?;
+        let id = change.last().map(|silence| silence.id.clone());
+        self.dispatcher.lock().silences.take(change);
+        Ok(id.unwrap_or_default())
+    }
+
+    /// Which of the alerts that fire some matchers mean.
+    pub fn matching(&self, matchers: &[Matcher]) -> Vec<AlertView> {
+        let mut alerts = self.alerts();
+        alerts.retain(|view| {
+            matchers
+                .iter()
+                .all(|m| m.matches_labels(&view.alert.labels))
+        });
+        alerts
+    }
+
+    /// The receivers that an alert with these labels would reach.
+    pub fn reached_by(&self, labels: &Labels) -> Vec<Reached> {
+        self.config().reached_by(labels)
+    }
+
+    /// Sends a test message to a receiver in each of its ways, once, whatever is silenced. The
+    /// alert has these labels, or those of a made-up one where there are none.
+    ///
+    /// # Errors
+    /// There is no such receiver, or it is told in no way.
+    pub async fn test(&self, receiver: &str, labels: Labels) -> Result<Vec<TestOutcome>, String> {
+        let config = self.config();
+        let Some((name, found)) = config.receivers.get_key_value(receiver) else {
+            return Err(format!("there is no receiver {receiver:?}"));
+        };
+        if found.integrations.is_empty() {
+            return Err(format!("the receiver {receiver:?} is told in no way"));
+        }
+        let batch = Batch::of_test(name.clone(), &labels, time::now_ms());
+        let ways = found.integrations.iter().map(|way| async {
+            TestOutcome {
+                receiver: name.to_string(),
+                way: way.name(),
+                result: self.test_one(&batch, way, &config).await,
+            }
+        });
+        Ok(join_all(ways).await)
+    }
+
+    async fn test_one(
+        &self,
+        batch: &Batch,
+        way: &Integration,
+        config: &Arc<Config>,
+    ) -> Result<Answer, String> {
+        let outgoing = self
+            .prepare(batch, batch.alerts.clone(), way, config)
+            .await?;
+        let client = self.clients.client(&way.http);
+        let limit = way.timeout.unwrap_or(TEST_TIMEOUT).min(TEST_TIMEOUT);
+        once(&client, &outgoing, limit).await
     }
 
     /// Tells receivers until it is cancelled; messages that are on the wire then get a second to
@@ -103,6 +335,7 @@ impl Notifier {
         let mut under_way: JoinSet<()> = JoinSet::new();
         loop {
             let wait = self.start_due(&mut under_way);
+            self.forget().await;
             tokio::select! {
                 () = cancel.cancelled() => break,
                 () = self.changed.notified() => {}
@@ -138,46 +371,90 @@ impl Notifier {
         };
         // Without the lock: a task that the runtime drops at once answers for its batch at once.
         for batch in batches {
-            let answer = Answer {
+            let done = Done {
                 notifier: self.clone(),
                 batch,
                 told: false,
             };
-            under_way.spawn(self.clone().tell(answer, config.clone()));
+            under_way.spawn(self.clone().tell(done, config.clone()));
         }
         if under_way.len() >= BATCHES_MAX {
             return SLEEP_MAX;
         }
-        next_due_ms.map_or(SLEEP_MAX, |at| {
-            Duration::from_millis((at - now_ms).max(0) as u64).min(SLEEP_MAX)
-        })
+        let until = |at: i64| Duration::from_millis((at - now_ms).max(0) as u64);
+        match next_due_ms.map(until) {
+            None => SLEEP_MAX,
+            Some(Duration::ZERO) => BUSY_PAUSE,
+            Some(wait) => wait.min(SLEEP_MAX),
+        }
     }
 
-    async fn tell(self: Arc<Self>, mut answer: Answer, config: Arc<Config>) {
-        let batch = &answer.batch;
+    /// Writes down which alerts are gone, and forgets old silences.
+    async fn forget(self: &Arc<Self>) {
+        let now_ms = time::now_ms();
+        let is_time = {
+            let mut forgot_ms = self.forgot_ms.lock();
+            let is_time = (now_ms - *forgot_ms).abs() >= FORGET_EVERY_MS;
+            if is_time {
+                *forgot_ms = now_ms;
+            }
+            is_time
+        };
+        if !is_time && !self.dispatcher.lock().has_forgotten() {
+            return;
+        }
+        let this = self.clone();
+        let work = spawn_blocking(move || {
+            let _keeping = this.keeping.lock();
+            let (alerts, silences, firing, quiet) = {
+                let mut dispatcher = this.dispatcher.lock();
+                let silences = dispatcher.silences.forget(now_ms);
+                let (firing, quiet) = dispatcher.count(now_ms);
+                (dispatcher.take_forgotten(), silences, firing, quiet)
+            };
+            this.metrics.alerts.set(firing as i64);
+            this.metrics.alerts_suppressed.set(quiet as i64);
+            this.keep_alerts(&[], &alerts);
+            if !silences.is_empty()
+                && let Err(error) = this.state.change_documents(Kind::Silence, &[], &silences)
+            {
+                this.metrics.state_failures.inc();
+                tracing::error!(%error, "cannot forget old silences");
+            }
+        });
+        if let Err(error) = work.await {
+            tracing::error!(%error, "forgetting old alerts failed");
+        }
+    }
+
+    async fn tell(self: Arc<Self>, mut done: Done, config: Arc<Config>) {
+        let batch = &done.batch;
         let deadline = Instant::now() + Duration::from_millis(batch.timeout_ms.max(0) as u64);
-        let webhooks = config
+        let ways = config
             .receivers
             .get(&batch.receiver)
-            .map(|receiver| receiver.webhooks.as_slice())
+            .map(|receiver| receiver.integrations.as_slice())
             .unwrap_or_default();
         // Side by side: one that hangs must not keep the others waiting.
-        let all = webhooks
+        let all = ways
             .iter()
-            .enumerate()
-            .map(|(i, webhook)| self.tell_one(batch, i, webhook, deadline));
-        answer.told = join_all(all).await.into_iter().all(|told| told);
+            .map(|way| self.tell_one(batch, way, &config, deadline));
+        done.told = join_all(all).await.into_iter().all(|told| told);
     }
 
-    /// Tells one address about a batch, if there is anything to tell; whether it now knows.
+    /// Tells in one way about a batch, if there is anything to tell; whether it is now known.
     async fn tell_one(
         &self,
         batch: &Batch,
-        index: usize,
-        webhook: &Webhook,
+        way: &Integration,
+        config: &Arc<Config>,
         deadline: Instant,
     ) -> bool {
-        let receiver = format!("{}/webhook[{index}]", batch.receiver);
+        if batch.alerts.is_empty() {
+            return true;
+        }
+        let name = way.name();
+        let receiver = format!("{}/{name}", batch.receiver);
         let (mut firing, mut resolved) = (BTreeSet::new(), BTreeSet::new());
         for alert in &batch.alerts {
             let set = if alert.is_resolved_at(batch.now_ms) {
@@ -194,37 +471,14 @@ impl Notifier {
             now_ms: batch.now_ms,
         };
         let repeat_ms = batch.repeat_interval_ms;
-        if !dedup::needed(before.as_ref(), state, webhook.send_resolved, repeat_ms) {
-            if !batch.alerts.is_empty() {
-                self.metrics.notifications_suppressed.inc();
-            }
+        if !dedup::needed(before.as_ref(), state, way.send_resolved, repeat_ms) {
+            self.metrics.notifications_suppressed.inc();
             return true;
         }
-        let alerts: Vec<&Alert> = batch
-            .alerts
-            .iter()
-            .filter(|alert| webhook.send_resolved || !alert.is_resolved_at(batch.now_ms))
-            .collect();
-        if !alerts.is_empty() {
-            let message = payload::message(batch, &alerts, webhook.max_alerts, &self.external_url);
-            let body = match serde_json::to_vec(&message) {
-                Ok(body) => body,
-                Err(error) => {
-                    tracing::error!(receiver, %error, "cannot write a notification");
-                    return false;
-                }
-            };
-            let started = Instant::now();
-            let result = deliver(&self.clients, webhook, &body, deadline, &self.metrics).await;
-            self.metrics
-                .notification_seconds
-                .inc_by(started.elapsed().as_secs_f64());
-            if let Err(error) = result {
-                self.metrics.notifications_failed.inc();
-                tracing::error!(receiver, group = batch.group_key, %error, "cannot notify");
-                return false;
-            }
-            self.metrics.notifications.inc();
+        let told = |alert: &&Alert| way.send_resolved || !alert.is_resolved_at(batch.now_ms);
+        let alerts: Vec<Alert> = batch.alerts.iter().filter(told).cloned().collect();
+        if !alerts.is_empty() && !self.bring(batch, alerts, way, config, deadline).await {
+            return false;
         }
         let entry = NotificationEntry {
             firing,
@@ -237,23 +491,110 @@ impl Notifier {
         true
     }
 
-    async fn remembered(&self, group_key: &str, receiver: &str) -> Option<NotificationEntry> {
-        let (log, key, name) = (self.log.clone(), group_key.to_owned(), receiver.to_owned());
-        let result = spawn_blocking(move || log.get(&key, &name)).await;
+    /// Brings a message and notes how that went; whether it arrived.
+    async fn bring(
+        &self,
+        batch: &Batch,
+        alerts: Vec<Alert>,
+        way: &Integration,
+        config: &Arc<Config>,
+        deadline: Instant,
+    ) -> bool {
+        let (receiver, name) = (&*batch.receiver, way.name());
+        let started = Instant::now();
+        self.health
+            .note(receiver, &name, |health| health.pending += 1);
+        let pending = Pending {
+            health: &self.health,
+            receiver,
+            way: &name,
+        };
+        let missed = |error: &str| {
+            self.metrics.retries.inc();
+            self.health.note(receiver, &name, |health| {
+                health.retries += 1;
+                health.last_failure_ms = time::now_ms();
+                error.clone_into(&mut health.last_error);
+            });
+        };
+        let result = match self.prepare(batch, alerts, way, config).await {
+            Ok(outgoing) => {
+                let client = self.clients.client(&way.http);
+                deliver(&client, &outgoing, way.timeout, deadline, missed).await
+            }
+            Err(error) => Err(error),
+        };
+        drop(pending);
+        self.metrics
+            .notification_seconds
+            .inc_by(started.elapsed().as_secs_f64());
         match result {
-            Ok(Ok(entry)) => entry,
-            // Told twice is better than not at all.
-            Ok(Err(error)) => {
-                self.metrics.log_failures.inc();
-                tracing::error!(receiver, %error, "cannot read the notification log");
-                None
+            Ok(_) => {
+                self.metrics.notifications.inc();
+                self.health.note(receiver, &name, |health| {
+                    health.sent += 1;
+                    health.last_success_ms = time::now_ms();
+                    health.last_error.clear();
+                });
+                true
             }
             Err(error) => {
-                self.metrics.log_failures.inc();
-                tracing::error!(receiver, %error, "cannot read the notification log");
-                None
+                self.metrics.notifications_failed.inc();
+                tracing::error!(
+                    receiver,
+                    way = name,
+                    group = batch.group_key,
+                    error,
+                    "cannot notify"
+                );
+                self.health.note(receiver, &name, |health| {
+                    health.failed += 1;
+                    health.last_failure_ms = time::now_ms();
+                    health.last_error = error;
+                });
+                false
             }
         }
+    }
+
+    /// Writes a message, on a blocking thread: templates cost time, secrets lie in files.
+    async fn prepare(
+        &self,
+        batch: &Batch,
+        alerts: Vec<Alert>,
+        way: &Integration,
+        config: &Arc<Config>,
+    ) -> Result<Outgoing, String> {
+        let (batch, channel, config) = (batch.clone(), way.channel.clone(), config.clone());
+        let external_url = self.external_url.clone();
+        let work = spawn_blocking(move || {
+            let alerts: Vec<&Alert> = alerts.iter().collect();
+            let data = message::data(&batch, &alerts, &external_url);
+            let message = Message::new(&data, &batch.group_key, batch.now_ms, &config.wording);
+            channel.prepare(&message)
+        });
+        match work.await {
+            Ok(result) => result,
+            Err(error) => Err(format!("writing the message failed: {error}")),
+        }
+    }
+
+    async fn remembered(&self, group_key: &str, receiver: &str) -> Option<NotificationEntry> {
+        let (state, key, name) = (
+            self.state.clone(),
+            group_key.to_owned(),
+            receiver.to_owned(),
+        );
+        let result = spawn_blocking(move || state.entry(&key, &name)).await;
+        let error = match result {
+            Ok(Ok(entry)) => return entry,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        // Told twice is better than not at all.
+        self.metrics.state_failures.inc();
+        tracing::error!(receiver, error, "cannot read the notification log");
+        None
     }
 
     async fn remember(
@@ -263,27 +604,85 @@ impl Notifier {
         entry: NotificationEntry,
         expires_ms: i64,
     ) {
-        let log = self.log.clone();
+        let state = self.state.clone();
         let name = receiver.clone();
-        let result = spawn_blocking(move || log.put(&group_key, &name, &entry, expires_ms)).await;
+        let result =
+            spawn_blocking(move || state.put_entry(&group_key, &name, &entry, expires_ms)).await;
         let error = match result {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
-        self.metrics.log_failures.inc();
-        tracing::error!(receiver, %error, "cannot write the notification log, a restart may tell again");
+        self.metrics.state_failures.inc();
+        tracing::error!(
+            receiver,
+            error,
+            "cannot write the notification log, this may be told again"
+        );
+    }
+}
+
+/// The key of an alert's document.
+fn fingerprint(labels: &Labels) -> String {
+    Alert {
+        labels: labels.clone(),
+        annotations: Labels::empty(),
+        starts_at_ms: 0,
+        ends_at_ms: 0,
+        generator_url: String::new(),
+    }
+    .fingerprint()
+}
+
+/// What was kept before a restart: silences, alerts and whether their ends are time-outs.
+type Kept = (Vec<Silence>, Vec<(Alert, bool)>);
+
+fn read_kept(state: &dyn NotificationState, now_ms: i64) -> Result<Kept, String> {
+    let documents = |kind| state.documents(kind).map_err(|error| error.to_string());
+    let damaged = |what: &str, id: &str, error: &dyn std::fmt::Display| {
+        tracing::error!(id, %error, "a kept {what} is damaged and left out");
+    };
+    let mut silences = Vec::new();
+    for (id, text) in documents(Kind::Silence)? {
+        let kept = serde_json::from_str::<KeptSilence>(&text).map_err(|e| e.to_string());
+        match kept.and_then(|kept| kept.read(id.clone())) {
+            Ok(silence) => silences.push(silence),
+            Err(error) => damaged("silence", &id, &error),
+        }
+    }
+    let mut alerts = Vec::new();
+    for (id, text) in documents(Kind::Alert)? {
+        match serde_json::from_str::<KeptAlert>(&text) {
+            Ok(kept) => alerts.push(kept.read(now_ms)),
+            Err(error) => damaged("alert", &id, &error),
+        }
+    }
+    Ok((silences, alerts))
+}
+
+/// A message that is on its way, however its task ends.
+struct Pending<'a> {
+    health: &'a Health,
+    receiver: &'a str,
+    way: &'a str,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.health.note(self.receiver, self.way, |health| {
+            health.pending = health.pending.saturating_sub(1);
+        });
     }
 }
 
 /// A batch that is under way. However its task ends, the dispatcher hears of it.
-struct Answer {
+struct Done {
     notifier: Arc<Notifier>,
     batch: Batch,
     told: bool,
 }
 
-impl Drop for Answer {
+impl Drop for Done {
     fn drop(&mut self) {
         self.notifier.dispatcher.lock().done(&self.batch, self.told);
         self.notifier.changed.notify_one();

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use model::{Alert, Labels};
+use model::Labels;
 use serde::Serialize;
+use template::notification::{self, AlertData};
 
-use crate::dispatch::Batch;
+use crate::message::Message;
 
 /// What a time that is not known yet looks like in Go.
 const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
@@ -13,13 +14,13 @@ const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 /// The message, keys in Alertmanager's order.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Message<'a> {
+pub(crate) struct Payload<'a> {
     receiver: &'a str,
     status: &'static str,
-    alerts: Vec<MessageAlert<'a>>,
+    alerts: Vec<PayloadAlert<'a>>,
     group_labels: BTreeMap<&'a str, &'a str>,
-    common_labels: BTreeMap<&'a str, &'a str>,
-    common_annotations: BTreeMap<&'a str, &'a str>,
+    common_labels: BTreeMap<String, String>,
+    common_annotations: BTreeMap<String, String>,
     #[serde(rename = "externalURL")]
     external_url: &'a str,
     version: &'static str,
@@ -29,7 +30,7 @@ pub(crate) struct Message<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct MessageAlert<'a> {
+struct PayloadAlert<'a> {
     status: &'static str,
     labels: BTreeMap<&'a str, &'a str>,
     annotations: BTreeMap<&'a str, &'a str>,
@@ -37,57 +38,43 @@ struct MessageAlert<'a> {
     ends_at: String,
     #[serde(rename = "generatorURL")]
     generator_url: &'a str,
-    fingerprint: String,
+    fingerprint: &'a str,
 }
 
-/// Makes the message of a batch; `alerts` are those of it that this receiver hears of, and at most
-/// `max_alerts` of them (0 for all) are in the message.
-pub(crate) fn message<'a>(
-    batch: &'a Batch,
-    alerts: &[&'a Alert],
-    max_alerts: usize,
-    external_url: &'a str,
-) -> Message<'a> {
+/// Makes the message; at most `max_alerts` alerts (0 for all) are in it.
+pub(crate) fn message<'a>(message: &Message<'a>, max_alerts: usize) -> Payload<'a> {
+    let data = message.data;
     let shown = match max_alerts {
-        0 => alerts,
-        max => alerts.get(..max).unwrap_or(alerts),
+        0 => data.alerts.as_slice(),
+        max => data.alerts.get(..max).unwrap_or(&data.alerts),
     };
-    let status = |alert: &Alert| {
-        if alert.is_resolved_at(batch.now_ms) {
-            "resolved"
-        } else {
-            "firing"
-        }
+    let status = |resolved: bool| if resolved { "resolved" } else { "firing" };
+    let alert = |alert: &'a AlertData| PayloadAlert {
+        status: status(alert.resolved),
+        labels: map(&alert.labels),
+        annotations: map(&alert.annotations),
+        starts_at: rfc3339(alert.starts_at_ms),
+        ends_at: alert
+            .ends_at_ms
+            .map_or_else(|| ZERO_TIME.to_owned(), rfc3339),
+        generator_url: &alert.generator_url,
+        fingerprint: &alert.fingerprint,
     };
-    Message {
-        receiver: &batch.receiver,
-        status: if shown.iter().any(|alert| status(alert) == "firing") {
-            "firing"
-        } else {
-            "resolved"
-        },
-        alerts: shown
-            .iter()
-            .map(|alert| MessageAlert {
-                status: status(alert),
-                labels: map(&alert.labels),
-                annotations: map(&alert.annotations),
-                starts_at: rfc3339(alert.starts_at_ms),
-                ends_at: match status(alert) {
-                    "firing" => ZERO_TIME.to_owned(),
-                    _ => rfc3339(alert.ends_at_ms),
-                },
-                generator_url: &alert.generator_url,
-                fingerprint: alert.fingerprint(),
-            })
-            .collect(),
-        group_labels: map(&batch.group_labels),
-        common_labels: common(shown.iter().map(|alert| &alert.labels)),
-        common_annotations: common(shown.iter().map(|alert| &alert.annotations)),
-        external_url,
+    let owned = |labels: &Labels| {
+        let pair = |l: &model::Label| (l.name.to_string(), l.value.to_string());
+        labels.iter().map(pair).collect()
+    };
+    Payload {
+        receiver: &data.receiver,
+        status: status(shown.iter().all(|alert| alert.resolved)),
+        alerts: shown.iter().map(alert).collect(),
+        group_labels: map(&data.group_labels),
+        common_labels: owned(&notification::common(shown.iter().map(|a| &a.labels))),
+        common_annotations: owned(&notification::common(shown.iter().map(|a| &a.annotations))),
+        external_url: &data.external_url,
         version: "4",
-        group_key: &batch.group_key,
-        truncated_alerts: alerts.len() - shown.len(),
+        group_key: message.group_key,
+        truncated_alerts: data.alerts.len() - shown.len(),
     }
 }
 
@@ -95,17 +82,8 @@ fn map(labels: &Labels) -> BTreeMap<&str, &str> {
     labels.iter().map(|l| (&*l.name, &*l.value)).collect()
 }
 
-/// The pairs that all sets have.
-fn common<'a>(mut sets: impl Iterator<Item = &'a Labels>) -> BTreeMap<&'a str, &'a str> {
-    let mut common = sets.next().map(map).unwrap_or_default();
-    for set in sets {
-        common.retain(|name, value| set.get(name) == Some(*value));
-    }
-    common
-}
-
 /// A time as Go's encoder writes it: a fraction only where there is one, without zeros at its end.
-fn rfc3339(time_ms: i64) -> String {
+pub(crate) fn rfc3339(time_ms: i64) -> String {
     let text = model::time::rfc3339_ms(time_ms);
     let text = text.trim_end_matches('Z').trim_end_matches('0');
     // `…:20.` and `…:2` of `…:20.000`.

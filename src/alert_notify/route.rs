@@ -33,6 +33,10 @@ pub struct Route {
     pub group_interval_ms: i64,
     /// How long until a group is told again though nothing is new, milliseconds.
     pub repeat_interval_ms: i64,
+    /// Nothing is told while one of these time intervals holds.
+    pub mute: Vec<Arc<str>>,
+    /// Where there are any, nothing is told unless one of these time intervals holds.
+    pub active: Vec<Arc<str>>,
     /// Whether the routes behind this one are asked, too.
     pub goes_on: bool,
     /// More special routes, in order.
@@ -70,7 +74,7 @@ impl Route {
     }
 }
 
-/// Silences some alerts while others fire.
+/// Silences some alerts while others fire (`inhibit.rs` carries it out).
 #[derive(Debug, Clone, PartialEq)]
 pub struct InhibitRule {
     /// Which alerts silence.
@@ -79,23 +83,6 @@ pub struct InhibitRule {
     pub target: Vec<Matcher>,
     /// Labels whose values must be the same in both.
     pub equal: Vec<Arc<str>>,
-}
-
-impl InhibitRule {
-    /// Whether an alert that fires silences another. One that matches both sides is not silenced
-    /// by its like, nor by itself.
-    pub fn silences(&self, source: &Labels, target: &Labels) -> bool {
-        let matches =
-            |matchers: &[Matcher], labels| matchers.iter().all(|m| m.matches_labels(labels));
-        let both = |labels| matches(&self.source, labels) && matches(&self.target, labels);
-        matches(&self.source, source)
-            && matches(&self.target, target)
-            && !(both(target) && both(source))
-            && self
-                .equal
-                .iter()
-                .all(|name| source.get(name).unwrap_or("") == target.get(name).unwrap_or(""))
-    }
 }
 
 #[cfg(test)]
@@ -125,7 +112,8 @@ receivers: [{name: root}, {name: a}, {name: a-pager}, {name: audit}, {name: b-or
 
     #[test]
     fn an_alert_takes_the_first_route_that_matches_unless_it_goes_on() {
-        let config = Config::parse(TREE, "am.yml").expect("a configuration");
+        let config =
+            Config::parse(TREE, "am.yml", std::path::Path::new(".")).expect("a configuration");
         let check = |pairs: &[(&str, &str)], expected: &[&str]| {
             let labels = Labels::from_pairs(pairs.iter().copied());
             let routes = config.route.matching(&labels);
@@ -144,7 +132,8 @@ receivers: [{name: root}, {name: a}, {name: a-pager}, {name: audit}, {name: b-or
 
     #[test]
     fn keys_and_group_labels_are_alertmanagers() {
-        let config = Config::parse(TREE, "am.yml").expect("a configuration");
+        let config =
+            Config::parse(TREE, "am.yml", std::path::Path::new(".")).expect("a configuration");
         let labels =
             Labels::from_pairs([("alertname", "A"), ("team", "a"), ("severity", "critical")]);
         let routes = config.route.matching(&labels);
@@ -154,23 +143,5 @@ receivers: [{name: root}, {name: a}, {name: a-pager}, {name: audit}, {name: b-or
             config.route.group_labels(&labels).to_string(),
             r#"{alertname="A"}"#
         );
-    }
-
-    #[test]
-    fn inhibition_needs_equal_labels_and_no_alert_silences_its_like() {
-        let matcher = |text: &str| crate::matchers::parse(text).expect(text);
-        let rule = InhibitRule {
-            source: matcher("severity=critical"),
-            target: matcher("severity=~\"warning|critical\""),
-            equal: vec![Arc::from("node")],
-        };
-        let labels = |severity: &str, node: &str| {
-            Labels::from_pairs([("severity", severity), ("node", node)])
-        };
-        assert!(rule.silences(&labels("critical", "1"), &labels("warning", "1")));
-        assert!(rule.silences(&labels("critical", ""), &labels("warning", "")));
-        assert!(!rule.silences(&labels("critical", "1"), &labels("warning", "2")));
-        assert!(!rule.silences(&labels("critical", "1"), &labels("critical", "1")));
-        assert!(!rule.silences(&labels("warning", "1"), &labels("warning", "1")));
     }
 }

@@ -1,198 +1,206 @@
-//! Brings one message to one webhook: again and again where that may help, within a deadline.
+//! Brings a message to a receiver: again and again where that may help, within a deadline.
+//!
+//! What may help: no answer, a broken connection, 5xx, and 429 after as long as `Retry-After`
+//! asks for. Everything else is the receiver's final word.
 
-use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
-use reqwest::{Client, StatusCode};
+use http_client::{Client, HttpClientError};
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::config::{Authorization, SecretSource, UrlSource, Webhook, http_url};
-use crate::metrics::Metrics;
-use crate::secret::Secret;
+use crate::mail;
+use crate::receivers::{Call, Outgoing};
 
 /// The wait after the first attempt that failed; each further wait is half as long again.
 const BACKOFF_FIRST: Duration = Duration::from_millis(500);
 
-/// The longest wait between two attempts.
+/// The longest wait between two attempts, unless the receiver asks for more.
 const BACKOFF_MAX: Duration = Duration::from_mins(1);
 
 /// The longest time for one attempt, unless the configuration says otherwise. A receiver that
 /// takes longer is not likely to answer at all.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// So much of an answer is repeated in messages, bytes.
-const ANSWER_SHOWN_BYTES: usize = 200;
+/// So much of an answer is read and kept, bytes.
+const ANSWER_BYTES_MAX: usize = 4 << 10;
 
-/// The largest secret file, bytes.
-const SECRET_BYTES_MAX: u64 = 64 << 10;
+/// So much of an answer is repeated in a sentence, characters.
+const ANSWER_SHOWN_CHARS: usize = 200;
 
-/// The clients that requests are made with.
-#[derive(Debug, Clone)]
-pub(crate) struct Clients {
-    following: Client,
-    staying: Client,
+/// What a receiver said to a message that it took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status or SMTP code, 0 where there is none.
+    pub status: u16,
+    /// The beginning of what it said, at most 4 KiB.
+    pub text: String,
 }
 
-impl Clients {
-    pub(crate) fn new() -> Result<Self, reqwest::Error> {
-        let client = |redirects| {
-            Client::builder()
-                .redirect(redirects)
-                .user_agent(concat!("Yagura/", env!("CARGO_PKG_VERSION")))
-                .build()
-        };
-        Ok(Self {
-            following: client(reqwest::redirect::Policy::limited(5))?,
-            staying: client(reqwest::redirect::Policy::none())?,
-        })
+/// Why an attempt failed. The texts hold no address and no token.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    pub(crate) retry: bool,
+    /// How long the receiver asked to be left alone.
+    pub(crate) wait: Option<Duration>,
+}
+
+impl Failure {
+    pub(crate) fn last(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            retry: false,
+            wait: None,
+        }
+    }
+
+    pub(crate) fn passing(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            retry: true,
+            wait: None,
+        }
     }
 }
 
-/// Why an attempt failed. The texts hold no address.
-struct Failure {
-    message: String,
-    retry: bool,
-}
-
-fn final_failure(message: String) -> Failure {
-    Failure {
-        message,
-        retry: false,
-    }
-}
-
-/// Sends a body until it is accepted, refused for good, or the deadline passes.
+/// Sends until it is accepted, refused for good, or the deadline passes. `missed` is called with
+/// each attempt that failed and is made again.
 ///
 /// # Errors
 /// A sentence without address or token.
 pub(crate) async fn deliver(
-    clients: &Clients,
-    webhook: &Webhook,
-    body: &[u8],
+    client: &std::sync::Arc<Client>,
+    outgoing: &Outgoing,
+    timeout: Option<Duration>,
     deadline: Instant,
-    metrics: &Metrics,
-) -> Result<(), String> {
+    mut missed: impl FnMut(&str),
+) -> Result<Answer, String> {
     let mut wait = BACKOFF_FIRST;
     let mut attempts = 1u32;
+    // Requests that were accepted are not made again.
+    let mut done = 0;
     loop {
-        let limit = Instant::now() + webhook.timeout.unwrap_or(ATTEMPT_TIMEOUT);
-        let failure = match timeout_at(limit.min(deadline), attempt(clients, webhook, body)).await {
-            Ok(Ok(())) => return Ok(()),
+        let limit = (Instant::now() + timeout.unwrap_or(ATTEMPT_TIMEOUT)).min(deadline);
+        let attempt = attempt(client, outgoing, &mut done);
+        let failure = match timeout_at(limit, attempt).await {
+            Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(failure)) => failure,
-            Err(_) => Failure {
-                message: "no answer in time".to_owned(),
-                retry: true,
-            },
+            Err(_) => Failure::passing("no answer in time"),
         };
         if !failure.retry {
             return Err(failure.message);
         }
-        if Instant::now() + wait >= deadline {
+        let pause = failure.wait.unwrap_or(wait);
+        if Instant::now() + pause >= deadline {
             return Err(format!(
-                "{} (attempt {attempts}, given up)",
+                "{} (attempt {attempts}, given up until the group's next turn)",
                 failure.message
             ));
         }
-        metrics.retries.inc();
-        sleep(wait).await;
+        missed(&failure.message);
+        sleep(pause).await;
         wait = (wait * 3 / 2).min(BACKOFF_MAX);
         attempts += 1;
     }
 }
 
-async fn attempt(clients: &Clients, webhook: &Webhook, body: &[u8]) -> Result<(), Failure> {
-    let url = match &webhook.url {
-        UrlSource::Given(url) => url.clone(),
-        UrlSource::File(path) => {
-            let text = secret_file(path).await.map_err(final_failure)?;
-            http_url(text.expose()).map_err(final_failure)?
-        }
-    };
-    let client = if webhook.http.follow_redirects {
-        &clients.following
-    } else {
-        &clients.staying
-    };
-    let mut request = client
-        .post(url.expose())
-        .header(CONTENT_TYPE, "application/json")
-        .body(body.to_vec());
-    request = match &webhook.http.authorization {
-        None => request,
-        Some(Authorization::Basic(user, password)) => {
-            let password = secret(password).await.map_err(final_failure)?;
-            request.basic_auth(user, Some(password.expose()))
-        }
-        Some(Authorization::Scheme(scheme, credentials)) => {
-            let credentials = secret(credentials).await.map_err(final_failure)?;
-            request.header(AUTHORIZATION, format!("{scheme} {}", credentials.expose()))
-        }
-    };
-    let mut response = request.send().await.map_err(|error| Failure {
-        retry: !error.is_builder() && !error.is_redirect(),
-        message: reason(error),
-    })?;
-    let status = response.status();
-    if status.is_success() {
-        return Ok(());
+/// Sends once, for a test.
+///
+/// # Errors
+/// As [`deliver`].
+pub(crate) async fn once(
+    client: &std::sync::Arc<Client>,
+    outgoing: &Outgoing,
+    limit: Duration,
+) -> Result<Answer, String> {
+    match tokio::time::timeout(limit, attempt(client, outgoing, &mut 0)).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(failure)) => Err(failure.message),
+        Err(_) => Err("no answer in time".to_owned()),
     }
-    let mut answer = Vec::new();
-    while answer.len() < ANSWER_SHOWN_BYTES {
+}
+
+async fn attempt(
+    client: &std::sync::Arc<Client>,
+    outgoing: &Outgoing,
+    done: &mut usize,
+) -> Result<Answer, Failure> {
+    match outgoing {
+        Outgoing::Mail(mail) => mail::send(mail).await,
+        Outgoing::Http(calls) => {
+            let mut answer = Answer::default();
+            for call in calls.iter().skip(*done) {
+                answer = ask(client, call).await?;
+                *done += 1;
+            }
+            Ok(answer)
+        }
+    }
+}
+
+async fn ask(client: &std::sync::Arc<Client>, call: &Call) -> Result<Answer, Failure> {
+    let url = &call.url.0;
+    let request = client.request(call.method.clone(), url).await;
+    let mut request = request
+        .map_err(|error| of_client(&error))?
+        .header(CONTENT_TYPE, call.content_type);
+    for (name, value) in &call.headers {
+        request = request.header(*name, value.reveal());
+    }
+    let sent = request.body(call.body.clone()).send().await;
+    let mut response = sent.map_err(|error| Failure {
+        message: HttpClientError::of_request(&error, url).to_string(),
+        retry: !error.is_builder() && !error.is_redirect(),
+        wait: None,
+    })?;
+    let (status, wait) = (response.status(), retry_after(response.headers()));
+    let mut body = Vec::new();
+    while body.len() < ANSWER_BYTES_MAX {
         match response.chunk().await {
-            Ok(Some(chunk)) => answer.extend_from_slice(&chunk),
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            // The status was said; a body that breaks off changes nothing.
             Ok(None) | Err(_) => break,
         }
     }
+    body.truncate(ANSWER_BYTES_MAX);
+    if status.is_success() {
+        (call.accept)(&body).map_err(Failure::last)?;
+        return Ok(Answer {
+            status: status.as_u16(),
+            text: printable(&body),
+        });
+    }
     Err(Failure {
-        message: refusal(status, &answer),
-        retry: status.is_server_error(),
+        message: refusal(status, &body),
+        retry: status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
+        wait: wait.filter(|_| status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()),
     })
 }
 
-/// What went wrong with a request, down to the cause, without its address.
-fn reason(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
+fn of_client(error: &HttpClientError) -> Failure {
+    // Files of secrets may be mended while we wait.
+    Failure::passing(error.to_string())
+}
+
+/// Seconds of the header `Retry-After`; dates are not understood, then the usual pause counts.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let seconds: f64 = text.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    printable.collect::<String>().trim().to_owned()
 }
 
 fn refusal(status: StatusCode, answer: &[u8]) -> String {
-    let shown = &answer[..answer.len().min(ANSWER_SHOWN_BYTES)];
-    let text: String = String::from_utf8_lossy(shown)
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    match text.trim() {
+    let text: String = printable(answer).chars().take(ANSWER_SHOWN_CHARS).collect();
+    match text.as_str() {
         "" => format!("the receiver answered {status}"),
         text => format!("the receiver answered {status}: {text}"),
     }
-}
-
-async fn secret(source: &SecretSource) -> Result<Secret, String> {
-    match source {
-        SecretSource::Given(secret) => Ok(secret.clone()),
-        SecretSource::File(path) => secret_file(path).await,
-    }
-}
-
-async fn secret_file(path: &Path) -> Result<Secret, String> {
-    let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
-    let bytes = tokio::fs::metadata(path).await.map_err(cannot)?.len();
-    if bytes > SECRET_BYTES_MAX {
-        return Err(format!(
-            "{} has {bytes} bytes, that is no secret",
-            path.display()
-        ));
-    }
-    let text = tokio::fs::read_to_string(path).await.map_err(cannot)?;
-    Ok(Secret::new(text.trim()))
 }
