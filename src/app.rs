@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use alert_notify::Notifier;
+use alert_notify::{ExternalAlertmanagers, Heartbeat, Notifier};
 use alert_rules::{PromqlQuery, RuleManager};
 use anyhow::Context;
 use log_rules::LogRules;
@@ -35,7 +35,7 @@ use crate::config::Config;
 use crate::inputs;
 use crate::live::{Live, OWN_INTERVAL, Parts};
 use crate::log_counts::LogCounts;
-use crate::plugs::SentLog;
+use crate::plugs::Remembered;
 use crate::status::StatusSource;
 use crate::tasks::Tasks;
 use crate::telemetry::{self, OwnMetrics};
@@ -56,6 +56,8 @@ const COUNTS_LOOK: Duration = Duration::from_secs(1);
 const BUDGET: Duration = Duration::from_secs(15);
 /// A query that takes longer is given up; Prometheus' `query.timeout`.
 const QUERY_TIMEOUT: Duration = Duration::from_mins(2);
+/// Rules that were not evaluated for so many of their intervals are in trouble.
+const RULES_LATE: i64 = 5;
 /// PromQL queries of browsers and APIs at the same time; Prometheus allows 20 on larger machines.
 const QUERIES_MAX: usize = 8;
 
@@ -158,12 +160,17 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     }));
     let stopping = CancellationToken::new();
     let notified = own.register(alert_notify::Metrics::new);
+    // With the configuration from the start: alerts from before a restart take the right routes.
     let notifier = Arc::new(Notifier::new(
-        alert_notify::Config::silent(),
-        Arc::new(SentLog(state.clone())),
+        config
+            .alertmanager
+            .clone()
+            .unwrap_or_else(alert_notify::Config::silent),
+        Arc::new(Remembered(state.clone())),
         external_url.clone(),
         notified.clone(),
-    )?);
+    ));
+    let externals = Arc::new(ExternalAlertmanagers::new(notified.clone()));
     let rule_query = Arc::new(PromqlQuery::new(
         engine.clone(),
         metrics.clone(),
@@ -175,8 +182,11 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         rule_query.clone(),
         metrics.clone(),
         Arc::new({
-            let notifier = notifier.clone();
-            move |alerts| notifier.receive(alerts)
+            let (notifier, externals) = (notifier.clone(), externals.clone());
+            move |alerts: Vec<model::Alert>| {
+                externals.receive(&alerts);
+                notifier.receive(alerts);
+            }
         }),
         own.register(alert_rules::Metrics::new),
     ));
@@ -215,6 +225,13 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         own.register(receive::SampleMetrics::new),
     ));
     let syslog = config.syslog.bind()?;
+    let heartbeat = Arc::new(Heartbeat::new(
+        Arc::new({
+            let (rules, notifier) = (rules.clone(), notifier.clone());
+            move || trouble(&rules, &notifier)
+        }),
+        notified.clone(),
+    ));
     let live = Arc::new(Live::start(
         args.clone(),
         &config,
@@ -224,6 +241,8 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             rules: rules.clone(),
             rule_query,
             notifier: notifier.clone(),
+            externals: externals.clone(),
+            heartbeat: heartbeat.clone(),
             locals: local_targets(&own, address),
             external_url,
         },
@@ -286,6 +305,15 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             let rules = rules.clone();
             move || rules.groups()
         }),
+        notifier: notifier.clone(),
+        notify_health: Arc::new({
+            let (notifier, externals) = (notifier.clone(), externals.clone());
+            move || {
+                let mut ways = notifier.health();
+                ways.extend(externals.health());
+                ways
+            }
+        }),
         scrape_targets: Arc::new({
             let scraper = scraper.clone();
             move || scraper.targets()
@@ -321,6 +349,8 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     });
 
     tasks.spawn("notifications", move |cancel| notifier.clone().run(cancel));
+    tasks.spawn("alertmanagers", move |cancel| externals.clone().run(cancel));
+    tasks.spawn("heartbeat", move |cancel| heartbeat.clone().run(cancel));
     tasks.spawn("rules", move |cancel| rules.clone().run(cancel));
     let listener = Arc::new(listener);
     tasks.spawn("web", move |cancel| {
@@ -379,6 +409,27 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     .context("the metric store did not close")?;
     info!("stopped");
     Ok(())
+}
+
+/// What keeps alerts from being found or told, in a sentence; `None` while all is well.
+fn trouble(rules: &RuleManager, notifier: &Notifier) -> Option<String> {
+    let now_ms = time::now_ms();
+    let late = rules.groups().into_iter().find(|group| {
+        let patience_ms = RULES_LATE * group.interval_ms;
+        group.last_evaluation_ms > 0 && now_ms - group.last_evaluation_ms > patience_ms
+    });
+    if let Some(group) = late {
+        return Some(format!(
+            "the rules of {:?} have not been evaluated for some time",
+            group.name
+        ));
+    }
+    let ways = notifier.health();
+    let failing = ways.iter().find(|way| !way.last_error.is_empty())?;
+    Some(format!(
+        "{} of receiver {:?} does not take messages: {}",
+        failing.way, failing.receiver, failing.last_error
+    ))
 }
 
 /// Creates the data folder, readable for nobody else: logs hold what they hold.

@@ -40,6 +40,7 @@ pub(crate) struct Config {
     /// Where relative paths of the Prometheus section start.
     pub(crate) prometheus_dir: PathBuf,
     pub(crate) alertmanager: Option<alert_notify::Config>,
+    pub(crate) heartbeat: Option<alert_notify::HeartbeatConfig>,
     pub(crate) dashboards: Vec<PathBuf>,
     pub(crate) allowed_hosts: Vec<String>,
     /// Whether series may be deleted over HTTP.
@@ -104,13 +105,6 @@ impl Default for Logs {
     }
 }
 
-/// The one-line way to be told of alerts.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Notify {
-    webhook: Option<String>,
-}
-
 /// The file as it is written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -122,8 +116,9 @@ struct File {
     receive: Receive,
     syslog: Syslog,
     prometheus: Option<FileOrInline<Prometheus>>,
-    alertmanager: Option<FileOrInline<alert_notify::Config>>,
-    notify: Option<Notify>,
+    alertmanager: Option<FileOrInline<alert_notify::Draft>>,
+    notify: Option<alert_notify::Notify>,
+    heartbeat: Option<alert_notify::HeartbeatConfig>,
     dashboards: Vec<PathBuf>,
     allowed_hosts: Vec<String>,
     admin_api: bool,
@@ -162,19 +157,30 @@ impl Config {
             None => (Prometheus::default(), dir.clone()),
         };
         prometheus.settle_in(&prometheus_dir)?;
-        let alertmanager = match (file.alertmanager, file.notify.and_then(|n| n.webhook)) {
+        let alertmanager = match (file.alertmanager, file.notify) {
             (Some(_), Some(_)) => bail!(
                 "{name}: both `alertmanager` and `notify` are set: `notify` is the short form \
-                 for one receiver, take one of them out"
+                 of a whole configuration, take one of them out"
             ),
-            (Some(FileOrInline::File(path)), None) => Some(read(&dir.join(path))?),
-            (Some(FileOrInline::Inline(config)), None) => Some(config),
-            (None, Some(url)) => Some(
-                alert_notify::Config::webhook(&url)
-                    .with_context(|| format!("{name}: notify.webhook"))?,
-            ),
+            (Some(FileOrInline::File(path)), None) => {
+                let path = dir.join(path);
+                let file = path.display().to_string();
+                Some(alert_notify::Config::check(
+                    read(&path)?,
+                    &file,
+                    &folder_of(&path),
+                )?)
+            }
+            (Some(FileOrInline::Inline(draft)), None) => {
+                Some(alert_notify::Config::check(draft, &name, &dir)?)
+            }
+            (None, Some(notify)) => Some(notify.config(&dir).with_context(|| name.clone())?),
             (None, None) => None,
         };
+        if let Some(heartbeat) = &file.heartbeat {
+            let checked = heartbeat.check();
+            checked.map_err(|reason| anyhow::anyhow!("{name}: {reason}"))?;
+        }
         let config = Self {
             file: args.config.clone(),
             listen: args
@@ -194,12 +200,31 @@ impl Config {
             prometheus,
             prometheus_dir,
             alertmanager,
+            heartbeat: file.heartbeat,
             dashboards: file.dashboards,
             allowed_hosts: file.allowed_hosts,
             admin_api: file.admin_api,
         };
         config.log_rules()?;
+        config.external_alertmanagers()?;
         Ok(config)
+    }
+
+    /// The labels that all that leaves this process gets.
+    pub(crate) fn external_labels(&self) -> model::Labels {
+        let labels = &self.prometheus.global.external_labels;
+        model::Labels::from_pairs(labels.iter().map(|(n, v)| (n.as_str(), v.as_str())))
+    }
+
+    /// The Alertmanagers elsewhere, checked.
+    ///
+    /// # Errors
+    /// The key at fault.
+    pub(crate) fn external_alertmanagers(
+        &self,
+    ) -> anyhow::Result<Vec<alert_notify::ExternalAlertmanager>> {
+        let alerting = &self.prometheus.alerting;
+        alerting.targets(&self.external_labels(), &self.prometheus_dir)
     }
 
     /// The processing rules, checked.

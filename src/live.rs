@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alert_notify::Notifier;
+use alert_notify::{ExternalAlertmanagers, Heartbeat, Notifier};
 use alert_rules::{RuleManager, RuleQuery};
 use log_rules::LogRules;
 use metric_scrape::{LocalTarget, Plan, Scraper};
-use model::{Labels, time};
+use model::time;
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
@@ -42,6 +42,8 @@ pub(crate) struct Live {
     rules: Arc<RuleManager>,
     rule_query: Arc<dyn RuleQuery>,
     notifier: Arc<Notifier>,
+    externals: Arc<ExternalAlertmanagers>,
+    heartbeat: Arc<Heartbeat>,
     locals: Vec<LocalTarget>,
     external_url: String,
     /// One reload at a time.
@@ -108,6 +110,8 @@ pub(crate) struct Parts {
     pub(crate) rules: Arc<RuleManager>,
     pub(crate) rule_query: Arc<dyn RuleQuery>,
     pub(crate) notifier: Arc<Notifier>,
+    pub(crate) externals: Arc<ExternalAlertmanagers>,
+    pub(crate) heartbeat: Arc<Heartbeat>,
     pub(crate) locals: Vec<LocalTarget>,
     pub(crate) external_url: String,
 }
@@ -125,6 +129,8 @@ impl Live {
             rules: parts.rules,
             rule_query: parts.rule_query,
             notifier: parts.notifier,
+            externals: parts.externals,
+            heartbeat: parts.heartbeat,
             locals: parts.locals,
             external_url: parts.external_url,
             reloading: Mutex::new(()),
@@ -179,6 +185,9 @@ impl Live {
         }
         // The only steps that can refuse come first, so that a reload is all or nothing.
         let log_rules = config.log_rules()?;
+        let externals = config.external_alertmanagers()?;
+        let refused = |reason: String| anyhow::anyhow!("alerting: {reason}");
+        self.externals.apply(externals).map_err(refused)?;
         self.scraper.apply(Plan {
             global: prometheus.global.clone(),
             scrape_configs: prometheus.scrape_configs.clone(),
@@ -187,20 +196,15 @@ impl Live {
         })?;
         *self.own_interval.lock() = own_interval;
         self.log_rules.replace(log_rules);
-        self.notifier.apply(
-            config
-                .alertmanager
-                .clone()
-                .unwrap_or_else(alert_notify::Config::silent),
-        );
+        let alertmanager = config
+            .alertmanager
+            .clone()
+            .unwrap_or_else(alert_notify::Config::silent);
+        let mut warnings = alertmanager.warnings.clone();
+        self.notifier.apply(alertmanager);
+        self.heartbeat.apply(config.heartbeat.clone());
         self.rules.configure(alert_rules::Options {
-            external_labels: Labels::from_pairs(
-                prometheus
-                    .global
-                    .external_labels
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.as_str())),
-            ),
+            external_labels: config.external_labels(),
             external_url: self.external_url.clone(),
             evaluation_interval: prometheus.global.evaluation_interval(),
             ..alert_rules::Options::default()
@@ -217,7 +221,7 @@ impl Live {
         self.rules.apply(groups);
 
         let problems = built_in.problems.iter().chain(&loaded.problems);
-        let mut warnings: Vec<String> = problems.map(ToString::to_string).collect();
+        warnings.extend(problems.map(ToString::to_string));
         warnings.extend(prometheus.idle_keys());
         for key in self.fixed.changed(&Fixed::of(config)) {
             warnings.push(format!(

@@ -3,14 +3,18 @@
 
 use std::sync::Arc;
 
-use alert_notify::{LogError, NotificationEntry, NotificationLog};
+use alert_notify::{Kind, NotificationEntry, NotificationState, StateError};
 use state_store::StateStore;
 
-/// The notification log, kept in SQLite.
-pub(crate) struct SentLog(pub(crate) Arc<StateStore>);
+/// What alerting remembers, kept in SQLite.
+pub(crate) struct Remembered(pub(crate) Arc<StateStore>);
 
-impl NotificationLog for SentLog {
-    fn get(&self, group_key: &str, receiver: &str) -> Result<Option<NotificationEntry>, LogError> {
+impl NotificationState for Remembered {
+    fn entry(
+        &self,
+        group_key: &str,
+        receiver: &str,
+    ) -> Result<Option<NotificationEntry>, StateError> {
         let entry = self.0.notification(group_key, receiver)?;
         Ok(entry.map(|entry| NotificationEntry {
             firing: entry.firing.into_iter().collect(),
@@ -19,13 +23,13 @@ impl NotificationLog for SentLog {
         }))
     }
 
-    fn put(
+    fn put_entry(
         &self,
         group_key: &str,
         receiver: &str,
         entry: &NotificationEntry,
         expires_ms: i64,
-    ) -> Result<(), LogError> {
+    ) -> Result<(), StateError> {
         let entry = state_store::NotificationEntry {
             firing: entry.firing.iter().copied().collect(),
             resolved: entry.resolved.iter().copied().collect(),
@@ -33,6 +37,21 @@ impl NotificationLog for SentLog {
         };
         self.0
             .put_notification(group_key, receiver, &entry, expires_ms)?;
+        Ok(())
+    }
+
+    fn documents(&self, kind: Kind) -> Result<Vec<(String, String)>, StateError> {
+        Ok(self.0.alerting_documents(kind.as_str())?)
+    }
+
+    fn change_documents(
+        &self,
+        kind: Kind,
+        put: &[(String, String)],
+        remove: &[String],
+    ) -> Result<(), StateError> {
+        self.0
+            .change_alerting_documents(kind.as_str(), put, remove)?;
         Ok(())
     }
 }

@@ -12,6 +12,8 @@ use metric_scrape::{GlobalConfig, ScrapeConfig};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
+use crate::alerting::Alerting;
+
 /// More files of scrape jobs are not read.
 const SCRAPE_FILES_MAX: usize = 1_000;
 
@@ -25,8 +27,8 @@ pub(crate) struct Prometheus {
     scrape_config_files: Vec<String>,
     /// Globs of rule files, relative to this file.
     pub(crate) rule_files: Vec<String>,
-    /// Left to the built-in Alertmanager; other targets are not supported yet.
-    alerting: Option<Unsupported>,
+    /// Alertmanagers elsewhere, instead of or beside the built-in one.
+    pub(crate) alerting: Alerting,
     remote_write: Option<Unsupported>,
     remote_read: Option<Unsupported>,
     storage: Option<IgnoredAny>,

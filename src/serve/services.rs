@@ -37,6 +37,10 @@ pub struct Services {
     pub state: Arc<state_store::StateStore>,
     /// All rule groups with their alerts.
     pub rule_groups: View<Vec<GroupSnapshot>>,
+    /// Who is told of alerts: alerts, silences, receivers.
+    pub notifier: Arc<alert_notify::Notifier>,
+    /// How each way of telling is doing, Alertmanagers elsewhere included.
+    pub notify_health: View<Vec<alert_notify::WayHealth>>,
     /// Scrape targets, the built-in collectors included.
     pub scrape_targets: View<Vec<ScrapeTarget>>,
     /// Log files and what is being done with them.

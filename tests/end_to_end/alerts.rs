@@ -11,7 +11,7 @@ use crate::appliance::{PATIENCE, Site};
 use crate::metrics::{scrape_config, target};
 
 /// A webhook on a free port: its URL and the bodies that it gets.
-fn webhook() -> (String, Receiver<Value>) {
+pub(crate) fn webhook() -> (String, Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
     let (sender, receiver) = channel();

@@ -1,7 +1,9 @@
 //! Stories about the whole binary, told from outside: start it on a free port with a temporary
 //! folder, use its files and its HTTP API, kill it.
 
+mod alertmanager_differential;
 mod alerts;
+mod amtool;
 mod appliance;
 mod backup;
 mod bad_input;

@@ -1,5 +1,6 @@
-//! The HTTP APIs: Prometheus', the logs', what others send, and the process' own.
+//! The HTTP APIs: Prometheus', Alertmanager's, the logs', what others send, and the process' own.
 
+mod alertmanager;
 pub(crate) mod error;
 mod follower;
 pub(crate) mod logs;
@@ -19,6 +20,7 @@ use crate::Services;
 pub(crate) fn router() -> Router<Arc<Services>> {
     Router::new()
         .merge(process::router())
+        .merge(alertmanager::router())
         .merge(logs::router())
         .merge(loki::router())
         .merge(prometheus::router())
