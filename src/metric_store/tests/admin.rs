@@ -118,6 +118,64 @@ fn days_that_are_over_become_one_segment_each() {
     assert_same(&all(&store, "m"), &before);
 }
 
+/// All files of a store as they lie on the disk now: what a kill leaves.
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("makes");
+    for entry in fs::read_dir(from).expect("lists") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).expect("copies");
+        }
+    }
+}
+
+#[test]
+fn a_kill_while_a_day_is_rewritten_loses_and_doubles_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = three_days(dir.path());
+    let before = all(&store, "m");
+    let early = store.select(&model::Selection {
+        matchers: Vec::new(),
+        start_ms: i64::MIN,
+        end_ms: i64::MAX,
+        series_max: usize::MAX,
+        cursors_max: 1,
+    });
+    let kills = tempfile::tempdir().expect("a folder");
+    let (old, new) = (kills.path().join("old"), kills.path().join("new"));
+    copy_folder(dir.path(), &old);
+    // Somebody reads the old pages, so they are still there when the new ones are.
+    store
+        .maintain(T0 + 3 * DAY + 4 * WINDOW)
+        .expect("maintains");
+    copy_folder(dir.path(), &new);
+    let mixed = kills.path().join("mixed");
+    copy_folder(&new, &mixed);
+    drop(early);
+    drop(store);
+    // Killed between the catalogue and the deletion of the old pages.
+    let (store, _) = open(&new, T0 + 3 * DAY + 4 * WINDOW);
+    assert_same(&all(&store, "m"), &before);
+    assert_eq!(store.stats().segments, 4);
+    drop(store);
+    sound(&new);
+    // Killed between the pages and the catalogue: the pages of both, but the catalogue and the
+    // journals of before.
+    for name in ["meta.db", "meta.db-wal", "meta.db-shm"] {
+        let _ = fs::remove_file(mixed.join(name));
+        let _ = fs::copy(old.join(name), mixed.join(name));
+    }
+    copy_folder(&old.join("journal"), &mixed.join("journal"));
+    let (store, _) = open(&mixed, T0 + 3 * DAY + 4 * WINDOW);
+    assert_eq!(store.stats().segments, 14);
+    assert_same(&all(&store, "m"), &before);
+    drop(store);
+    sound(&mixed);
+}
+
 #[test]
 fn the_forecast_is_what_the_last_days_took() {
     let dir = tempfile::tempdir().expect("a folder");
