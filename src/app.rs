@@ -17,9 +17,10 @@ use log_tail::LogTail;
 use metric_host::HostCollector;
 use metric_scrape::{LocalSource, LocalTarget, Scraper};
 use metric_store::MetricStore;
-use model::time;
+use model::{SampleSink, time};
 use parking_lot::Mutex;
 use receive::SampleReceiver;
+use remote_write::Tee;
 use serve::Services;
 use state_store::StateStore;
 use tokio::signal::unix::{SignalKind, signal};
@@ -152,6 +153,22 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         }
     });
 
+    // Whatever writes samples writes to the store, and by the way to the remotes.
+    let remotes = &config.prometheus.remote_write;
+    let tee = Arc::new(Tee::new(
+        metrics.clone(),
+        remotes,
+        config.external_labels(),
+        &data.join("remote_write"),
+        config.storage.remote_write_queue,
+        &own.register(remote_write::Metrics::new),
+    )?);
+    let sink: Arc<dyn SampleSink> = if remotes.is_empty() {
+        metrics.clone()
+    } else {
+        tee.clone()
+    };
+
     // Alerting.
     let engine = Arc::new(promql::Engine::new(promql::Options {
         subquery_step_ms: config.prometheus.global.evaluation_interval().as_millis() as i64,
@@ -180,7 +197,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let rules = Arc::new(RuleManager::new(
         alert_rules::Options::default(),
         rule_query.clone(),
-        metrics.clone(),
+        sink.clone(),
         Arc::new({
             let (notifier, externals) = (notifier.clone(), externals.clone());
             move |alerts: Vec<model::Alert>| {
@@ -193,7 +210,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
 
     // Collectors.
     let scraper = Arc::new(Scraper::new(
-        metrics.clone(),
+        sink.clone(),
         own.register(metric_scrape::Metrics::new),
     ));
     // Whatever is collected comes to the store through the processing rules.
@@ -219,7 +236,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         .open(&data, log_rules.clone(), logs.clone(), received);
     let receiver = receiver.map_err(|error| explain_failed_start(&data, error))?;
     let samples = Arc::new(SampleReceiver::new(
-        metrics.clone(),
+        sink.clone(),
         receiver.limits().clone(),
         receiver.room().clone(),
         own.register(receive::SampleMetrics::new),
@@ -248,7 +265,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         },
     )?);
 
-    let counts = own.register(|registry| LogCounts::new(metrics.clone(), registry));
+    let counts = own.register(|registry| LogCounts::new(sink.clone(), registry));
     let counts = Arc::new(Mutex::new(counts));
     tasks.spawn_every("log counts", COUNTS_LOOK, {
         let (logs, live) = (logs.clone(), live.clone());
@@ -348,6 +365,11 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         metrics: own.register(serve::Metrics::new),
     });
 
+    for sender in tee.senders() {
+        let name = format!("remote write {}", sender.name());
+        let sender = Arc::new(sender);
+        tasks.spawn(&name, move |cancel| sender.clone().run(cancel));
+    }
     tasks.spawn("notifications", move |cancel| notifier.clone().run(cancel));
     tasks.spawn("alertmanagers", move |cancel| externals.clone().run(cancel));
     tasks.spawn("heartbeat", move |cancel| heartbeat.clone().run(cancel));

@@ -57,6 +57,9 @@ pub(crate) struct Storage {
     /// Bytes of memory for the whole process.
     #[serde(deserialize_with = "size")]
     pub(crate) memory: u64,
+    /// Bytes on disk for what waits to be sent to a remote, for each of `remote_write`.
+    #[serde(deserialize_with = "size")]
+    pub(crate) remote_write_queue: u64,
     /// Log lines older than this are dropped.
     #[serde(deserialize_with = "duration")]
     pub(crate) logs: Duration,
@@ -71,6 +74,7 @@ impl Default for Storage {
         Self {
             disk: 20 << 30,
             memory: 512 << 20,
+            remote_write_queue: 1 << 30,
             logs: DAY * 14,
             metrics: DAY * 15,
         }

@@ -64,6 +64,7 @@ struct Fixed {
     logs: crate::config::Logs,
     receive: crate::inputs::Receive,
     syslog: crate::inputs::Syslog,
+    remote_write: Vec<remote_write::RemoteWriteConfig>,
     allowed_hosts: Vec<String>,
 }
 
@@ -80,6 +81,7 @@ impl Fixed {
             },
             receive: config.receive.clone(),
             syslog: config.syslog.clone(),
+            remote_write: config.prometheus.remote_write.clone(),
             allowed_hosts: config.allowed_hosts.clone(),
         }
     }
@@ -98,6 +100,7 @@ impl Fixed {
         note(self.logs != new.logs, "logs");
         note(self.receive != new.receive, "receive");
         note(self.syslog != new.syslog, "syslog");
+        note(self.remote_write != new.remote_write, "remote_write");
         note(self.allowed_hosts != new.allowed_hosts, "allowed_hosts");
         keys
     }

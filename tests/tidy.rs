@@ -21,6 +21,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("promql", &[]),
     ("wire", &[]),
     ("receive", &["wire"]),
+    // Which series are sent, and under which labels, is relabelling.
+    ("remote_write", &["http_client", "metric_scrape", "wire"]),
     ("alert_rules", &["promql", "log_query", "template", "yaml"]),
     ("alert_notify", &["template", "yaml", "http_client"]),
     ("template", &[]),

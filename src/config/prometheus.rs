@@ -29,7 +29,8 @@ pub(crate) struct Prometheus {
     pub(crate) rule_files: Vec<String>,
     /// Alertmanagers elsewhere, instead of or beside the built-in one.
     pub(crate) alerting: Alerting,
-    remote_write: Option<Unsupported>,
+    /// Others who get our samples.
+    pub(crate) remote_write: Vec<remote_write::RemoteWriteConfig>,
     remote_read: Option<Unsupported>,
     storage: Option<IgnoredAny>,
     tracing: Option<IgnoredAny>,
@@ -65,6 +66,9 @@ impl Prometheus {
     pub(super) fn settle_in(&mut self, dir: &Path) -> anyhow::Result<()> {
         for job in &mut self.scrape_configs {
             job.files_in(dir);
+        }
+        for remote in &mut self.remote_write {
+            remote.http_files_in(dir);
         }
         let mut paths = Vec::new();
         for pattern in &self.scrape_config_files {

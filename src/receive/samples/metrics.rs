@@ -23,8 +23,6 @@ pub struct SampleMetrics {
     pub rejected: Family<Input, Counter>,
     /// Series whose place in the store is remembered.
     pub series: Gauge,
-    /// Groups that were pushed and are exposed.
-    pub push_groups: Gauge,
 }
 
 /// How something came, and what it is.
@@ -45,7 +43,6 @@ impl SampleMetrics {
             stored: Family::default(),
             rejected: Family::default(),
             series: Gauge::default(),
-            push_groups: Gauge::default(),
         };
         let all = registry.sub_registry_with_prefix("yagura_receive");
         all.register(
@@ -72,11 +69,6 @@ impl SampleMetrics {
             "sample_series",
             "Series whose place in the store is remembered",
             m.series.clone(),
-        );
-        all.register(
-            "push_groups",
-            "Groups of metrics that were pushed and are exposed until they are deleted",
-            m.push_groups.clone(),
         );
         m
     }

@@ -1,5 +1,5 @@
-//! Samples that others send: Prometheus' remote write ([`remote_write`]), OpenTelemetry's metrics
-//! ([`otlp`]), and what short-lived jobs push ([`pushed`]).
+//! Samples that others send: Prometheus' remote write ([`remote_write`]) and OpenTelemetry's metrics
+//! ([`otlp`]).
 //!
 //! The way of a request:
 //! 1. A decoder reads series by series where they lie. For each series it asks [`series`] for its
@@ -17,6 +17,7 @@ mod batch;
 mod metrics;
 mod series;
 
+pub mod otlp;
 pub mod remote_write;
 
 use std::fmt;
@@ -40,8 +41,6 @@ pub enum SampleProtocol {
     RemoteWrite2,
     /// OpenTelemetry's protocol over HTTP.
     Otlp,
-    /// Pushgateway's API.
-    Push,
     /// The history of other stores.
     Import,
 }
@@ -53,7 +52,6 @@ impl SampleProtocol {
             Self::RemoteWrite1 => "remote_write_1",
             Self::RemoteWrite2 => "remote_write_2",
             Self::Otlp => "otlp",
-            Self::Push => "push",
             Self::Import => "import",
         }
     }
@@ -89,6 +87,8 @@ pub struct SampleReceiver {
     limits: Limits,
     room: Room,
     metrics: SampleMetrics,
+    /// Locked before `series`.
+    deltas: Mutex<otlp::Deltas>,
     series: Mutex<SeriesTable>,
 }
 
@@ -113,6 +113,7 @@ impl SampleReceiver {
             limits,
             room,
             metrics,
+            deltas: Mutex::default(),
             series: Mutex::default(),
         }
     }

@@ -1,5 +1,5 @@
-//! Samples that others send: Prometheus' remote write, and the history of other stores as lines of
-//! JSON.
+//! Samples that others send: Prometheus' remote write, OpenTelemetry's metrics, and the history of
+//! other stores as lines of JSON.
 //!
 //! Statuses are those that Prometheus' senders act on: 2xx is done, 5xx is sent again, everything
 //! else is dropped by them. 429 is sent again only where a sender is told to, so that a full disk
@@ -17,7 +17,7 @@ use axum::routing::post;
 use model::time;
 use receive::inflate::{Encoding, inflate};
 use receive::samples::remote_write::Version;
-use receive::{Refused, SampleProtocol, SampleReceiver, Written};
+use receive::{Refused, SampleProtocol, SampleReceiver, Written, otlp};
 
 use super::{body, refuse, refuse_plainly, text};
 use crate::Services;
@@ -36,6 +36,8 @@ pub(super) fn router() -> Router<Arc<Services>> {
     Router::new()
         .route("/api/v1/write", post(remote_write))
         .route("/api/v1/push", post(remote_write))
+        .route("/api/v1/otlp/v1/metrics", post(otlp_metrics))
+        .route("/v1/metrics", post(otlp_metrics))
         .route("/api/v1/import", post(import))
 }
 
@@ -87,6 +89,33 @@ async fn remote_write(State(services): State<Arc<Services>>, request: Request) -
             }
             response
         }
+    }
+}
+
+/// 200 with an `ExportMetricsServiceResponse`, which says what was not taken.
+async fn otlp_metrics(State(services): State<Arc<Services>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let format = match otlp::Format::of(text(&parts, &header::CONTENT_TYPE)) {
+        Ok(otlp::Format::Protobuf) => otlp::Format::Protobuf,
+        Ok(otlp::Format::Json) => {
+            return refuse_plainly(&Refused::Unsupported(
+                "metrics are taken as application/x-protobuf only: set the exporter's encoding \
+                 to proto"
+                    .to_owned(),
+            ));
+        }
+        Err(why) => return refuse_plainly(&why),
+    };
+    let work = move |receiver: &SampleReceiver, body: &[u8], encoding| {
+        receiver.otlp(body, encoding, time::now_ms())
+    };
+    match take(&services, SampleProtocol::Otlp, &parts, body, work).await {
+        Ok(written) => {
+            let rejected = written.reason.as_deref().map(|why| (written.rejected, why));
+            let answer = otlp::answer(format, rejected);
+            ([(header::CONTENT_TYPE, format.content_type())], answer).into_response()
+        }
+        Err(why) => refuse(&why, format.content_type(), otlp::refusal(format, &why)),
     }
 }
 

@@ -1,0 +1,186 @@
+//! Requests as OpenTelemetry's own types write them.
+
+use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets as OtlpBuckets;
+use opentelemetry_proto::tonic::metrics::v1::{
+    ExponentialHistogram, ExponentialHistogramDataPoint, Histogram, ResourceMetrics, ScopeMetrics,
+    Sum,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+
+use super::*;
+use crate::samples::tests::{NOW_MS, Store, receiver};
+
+fn attribute(key: &str, text: &str) -> KeyValue {
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue {
+            value: Some(any_value::Value::StringValue(text.to_owned())),
+        }),
+        ..KeyValue::default()
+    }
+}
+
+fn request(name: &str, unit: &str, data: metric::Data) -> Vec<u8> {
+    let metric = Metric {
+        name: name.to_owned(),
+        unit: unit.to_owned(),
+        description: "What?".to_owned(),
+        data: Some(data),
+        ..Metric::default()
+    };
+    let resource = Resource {
+        attributes: vec![
+            attribute("service.name", "shop"),
+            attribute("service.namespace", "prod"),
+            attribute("service.instance.id", "i1"),
+            attribute("host.name", "h"),
+        ],
+        ..Resource::default()
+    };
+    let scope = ScopeMetrics {
+        metrics: vec![metric],
+        ..ScopeMetrics::default()
+    };
+    ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(resource),
+            scope_metrics: vec![scope],
+            ..ResourceMetrics::default()
+        }],
+    }
+    .encode_to_vec()
+}
+
+fn sum(value: f64, time_ms: i64, temporality: i32) -> metric::Data {
+    metric::Data::Sum(Sum {
+        data_points: vec![NumberDataPoint {
+            attributes: vec![attribute("http.method", "GET")],
+            time_unix_nano: time_ms as u64 * 1_000_000,
+            value: Some(number_data_point::Value::AsDouble(value)),
+            ..NumberDataPoint::default()
+        }],
+        aggregation_temporality: temporality,
+        is_monotonic: true,
+    })
+}
+
+fn send(receiver: &SampleReceiver, body: &[u8]) -> Written {
+    receiver.otlp(body, Encoding::Plain, NOW_MS).expect("taken")
+}
+
+fn values(store: &Store, name: &str) -> Vec<f64> {
+    let floats = store.floats().into_iter();
+    floats
+        .filter(|(series, ..)| series == name)
+        .map(|(.., v)| v)
+        .collect()
+}
+
+#[test]
+fn a_sum_becomes_a_counter_with_its_target() {
+    let (store, receiver) = receiver();
+    let written = send(
+        &receiver,
+        &request("http.requests", "", sum(5.0, NOW_MS, 2)),
+    );
+    assert_eq!((written.samples, written.rejected), (2, 0));
+    let counter = r#"http_requests_total{http_method="GET", instance="i1", job="prod/shop"}"#;
+    assert_eq!(values(&store, counter), [5.0]);
+    let info = r#"target_info{host_name="h", instance="i1", job="prod/shop"}"#;
+    assert_eq!(values(&store, info), [1.0]);
+    let inner = store.0.lock();
+    assert_eq!(
+        inner.families["http_requests_total"].kind,
+        MetricKind::Counter
+    );
+}
+
+#[test]
+fn deltas_are_added_up_and_known_when_they_come_again() {
+    let (store, receiver) = receiver();
+    for (value, time_ms) in [
+        (5.0, NOW_MS),
+        (3.0, NOW_MS + 1),
+        (3.0, NOW_MS + 1),
+        (1.0, NOW_MS + 2),
+    ] {
+        send(&receiver, &request("a", "", sum(value, time_ms, 1)));
+    }
+    let counter = r#"a_total{http_method="GET", instance="i1", job="prod/shop"}"#;
+    assert_eq!(values(&store, counter), [5.0, 8.0, 9.0]);
+}
+
+#[test]
+fn a_histogram_becomes_buckets() {
+    let (store, receiver) = receiver();
+    let point = HistogramDataPoint {
+        time_unix_nano: NOW_MS as u64 * 1_000_000,
+        count: 6,
+        sum: Some(9.5),
+        explicit_bounds: vec![0.5, 10.0],
+        bucket_counts: vec![1, 2, 3],
+        exemplars: vec![otlp::Exemplar {
+            trace_id: vec![0xab, 1],
+            value: Some(otlp::exemplar::Value::AsDouble(7.0)),
+            ..otlp::Exemplar::default()
+        }],
+        ..HistogramDataPoint::default()
+    };
+    let data = metric::Data::Histogram(Histogram {
+        data_points: vec![point],
+        aggregation_temporality: 2,
+    });
+    send(&receiver, &request("latency", "s", data));
+    let of = |le: &str| {
+        format!(r#"latency_seconds_bucket{{instance="i1", job="prod/shop", le="{le}"}}"#)
+    };
+    for (le, expected) in [("0.5", 1.0), ("10", 3.0), ("+Inf", 6.0)] {
+        assert_eq!(values(&store, &of(le)), [expected], "{le}");
+    }
+    let sum = r#"latency_seconds_sum{instance="i1", job="prod/shop"}"#;
+    assert_eq!(values(&store, sum), [9.5]);
+    let inner = store.0.lock();
+    assert_eq!(inner.exemplars[0].0, of("10"));
+    assert_eq!(inner.exemplars[0].1.labels.get("trace_id"), Some("ab01"));
+}
+
+#[test]
+fn an_exponential_histogram_becomes_a_native_one() {
+    let (store, receiver) = receiver();
+    let data = |temporality, scale| {
+        metric::Data::ExponentialHistogram(ExponentialHistogram {
+            data_points: vec![ExponentialHistogramDataPoint {
+                time_unix_nano: NOW_MS as u64 * 1_000_000,
+                count: 7,
+                sum: Some(3.0),
+                scale,
+                zero_count: 1,
+                positive: Some(OtlpBuckets {
+                    offset: -1,
+                    bucket_counts: vec![1, 0, 2, 3],
+                }),
+                ..ExponentialHistogramDataPoint::default()
+            }],
+            aggregation_temporality: temporality,
+        })
+    };
+    let written = send(&receiver, &request("fine", "", data(2, 9)));
+    assert_eq!((written.histograms, written.rejected), (1, 0));
+    let inner = store.0.lock();
+    let found = inner.histograms.values().next().expect("one");
+    assert_eq!(found.schema, 8);
+    // -1, 0, 1, 2 halved: -1, 0, 0, 1; and numbered from the other end.
+    let buckets: Vec<_> = found.positive.iter().collect();
+    assert_eq!(buckets, [(0, 1.0), (1, 2.0), (2, 3.0)]);
+    drop(inner);
+    let written = send(&receiver, &request("delta", "", data(1, 3)));
+    assert_eq!((written.histograms, written.rejected), (0, 1));
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_never_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+        let (_, receiver) = receiver();
+        let _ = receiver.otlp(&bytes, Encoding::Plain, NOW_MS);
+    }
+}
