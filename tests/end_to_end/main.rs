@@ -16,6 +16,7 @@ mod logs;
 mod loki;
 mod metrics;
 mod receive;
+mod remote_write;
 mod rules;
 mod stopping;
 mod torture;
