@@ -477,7 +477,8 @@ impl Notifier {
         }
         let told = |alert: &&Alert| way.send_resolved || !alert.is_resolved_at(batch.now_ms);
         let alerts: Vec<Alert> = batch.alerts.iter().filter(told).cloned().collect();
-        if !alerts.is_empty() && !self.bring(batch, alerts, way, config, deadline).await {
+        let brought = !alerts.is_empty();
+        if brought && !self.bring(batch, alerts, way, config, deadline).await {
             return false;
         }
         let entry = NotificationEntry {
@@ -488,6 +489,14 @@ impl Notifier {
         let expires_ms = batch.now_ms.saturating_add(repeat_ms.saturating_mul(2));
         self.remember(batch.group_key.clone(), receiver, entry, expires_ms)
             .await;
+        // Only what is remembered counts as told.
+        if brought {
+            self.health.note(&batch.receiver, &name, |health| {
+                health.sent += 1;
+                health.last_success_ms = time::now_ms();
+                health.last_error.clear();
+            });
+        }
         true
     }
 
@@ -531,11 +540,6 @@ impl Notifier {
         match result {
             Ok(_) => {
                 self.metrics.notifications.inc();
-                self.health.note(receiver, &name, |health| {
-                    health.sent += 1;
-                    health.last_success_ms = time::now_ms();
-                    health.last_error.clear();
-                });
                 true
             }
             Err(error) => {
