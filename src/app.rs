@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use alert_notify::{ExternalAlertmanagers, Heartbeat, Notifier};
-use alert_rules::{PromqlQuery, RuleManager};
+use alert_rules::{LogQuery, PromqlQuery, RuleManager};
 use anyhow::Context;
 use log_rules::LogRules;
 use log_store::LogStore;
@@ -53,6 +53,9 @@ const METRIC_MAINTENANCE: Duration = Duration::from_secs(30);
 /// How often it is looked whether log lines are to be counted into the metric store, which is
 /// done once per scrape interval.
 const COUNTS_LOOK: Duration = Duration::from_secs(1);
+
+/// How often queries of log rules are looked at that may have taken too long.
+const LOG_RULES_LOOK: Duration = Duration::from_secs(1);
 /// How often the disk budget is looked at.
 const BUDGET: Duration = Duration::from_secs(15);
 /// A query that takes longer is given up; Prometheus' `query.timeout`.
@@ -194,9 +197,21 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         QUERY_TIMEOUT,
         stopping.clone(),
     ));
+    let log_query = Arc::new(LogQuery::new(logs.clone(), QUERY_TIMEOUT));
+    tasks.spawn_every("log rules", LOG_RULES_LOOK, {
+        let (log_query, stopping) = (log_query.clone(), stopping.clone());
+        move || {
+            log_query.stop_overdue();
+            if stopping.is_cancelled() {
+                log_query.stop_all();
+            }
+            Ok(())
+        }
+    });
     let rules = Arc::new(RuleManager::new(
         alert_rules::Options::default(),
-        rule_query.clone(),
+        rule_query,
+        log_query,
         sink.clone(),
         Arc::new({
             let (notifier, externals) = (notifier.clone(), externals.clone());
@@ -256,7 +271,6 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             scraper: scraper.clone(),
             log_rules,
             rules: rules.clone(),
-            rule_query,
             notifier: notifier.clone(),
             externals: externals.clone(),
             heartbeat: heartbeat.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alert_notify::{ExternalAlertmanagers, Heartbeat, Notifier};
-use alert_rules::{RuleManager, RuleQuery};
+use alert_rules::RuleManager;
 use log_rules::LogRules;
 use metric_scrape::{LocalTarget, Plan, Scraper};
 use model::time;
@@ -40,7 +40,6 @@ pub(crate) struct Live {
     scraper: Arc<Scraper>,
     log_rules: Arc<LogRules>,
     rules: Arc<RuleManager>,
-    rule_query: Arc<dyn RuleQuery>,
     notifier: Arc<Notifier>,
     externals: Arc<ExternalAlertmanagers>,
     heartbeat: Arc<Heartbeat>,
@@ -111,7 +110,6 @@ pub(crate) struct Parts {
     pub(crate) scraper: Arc<Scraper>,
     pub(crate) log_rules: Arc<LogRules>,
     pub(crate) rules: Arc<RuleManager>,
-    pub(crate) rule_query: Arc<dyn RuleQuery>,
     pub(crate) notifier: Arc<Notifier>,
     pub(crate) externals: Arc<ExternalAlertmanagers>,
     pub(crate) heartbeat: Arc<Heartbeat>,
@@ -130,7 +128,6 @@ impl Live {
             scraper: parts.scraper,
             log_rules: parts.log_rules,
             rules: parts.rules,
-            rule_query: parts.rule_query,
             notifier: parts.notifier,
             externals: parts.externals,
             heartbeat: parts.heartbeat,
@@ -210,14 +207,15 @@ impl Live {
             external_labels: config.external_labels(),
             external_url: self.external_url.clone(),
             evaluation_interval: prometheus.global.evaluation_interval(),
+            query_offset: prometheus.global.rule_query_offset.unwrap_or_default(),
             ..alert_rules::Options::default()
         });
         let mut loaded = alert_rules::load(
             &prometheus.rule_files,
             &config.prometheus_dir,
-            &*self.rule_query,
+            self.rules.languages(),
         );
-        let mut built_in = alert_rules::builtin(&*self.rule_query);
+        let mut built_in = alert_rules::builtin(self.rules.languages());
         let mut groups = std::mem::take(&mut built_in.groups);
         groups.append(&mut loaded.groups);
         let n_rules = groups.iter().map(|group| group.rules.len()).sum();

@@ -16,6 +16,9 @@ pub(crate) const RESOLVED_KEPT_MS: i64 = 15 * 60_000;
 /// The series that says which alerts there are.
 pub(crate) const ALERTS: &str = "ALERTS";
 
+/// The label that says how an alert stands.
+pub(crate) const ALERT_STATE: &str = "alertstate";
+
 /// The series that says since when, in seconds since 1970.
 pub(crate) const ALERTS_FOR_STATE: &str = "ALERTS_FOR_STATE";
 
@@ -132,7 +135,7 @@ impl Alerts {
             let mut state = labels.to_builder();
             state
                 .set(METRIC_NAME, ALERTS)
-                .set("alertstate", alert.state.as_str());
+                .set(ALERT_STATE, alert.state.as_str());
             series.push((state.build(), 1.0));
             let mut since = labels.to_builder();
             since.set(METRIC_NAME, ALERTS_FOR_STATE);
@@ -182,6 +185,27 @@ impl Alerts {
         }
     }
 
+    /// Takes an alert that fired when the process ended and was not found again: it is over, and
+    /// whoever was told of it must hear so. Alerts that are known already stay as they are.
+    pub(crate) fn ended_while_away(
+        &mut self,
+        labels: Labels,
+        annotations: Labels,
+        since_ms: i64,
+        now_ms: i64,
+    ) {
+        self.instances.entry(labels).or_insert(Instance {
+            annotations,
+            state: AlertState::Inactive,
+            value: f64::NAN,
+            active_at_ms: since_ms,
+            fired_at_ms: Some(since_ms),
+            resolved_at_ms: Some(now_ms),
+            keep_firing_since_ms: None,
+            last_sent_ms: None,
+        });
+    }
+
     /// The pending and firing alerts for people, most urgent first, then by labels.
     pub(crate) fn snapshot(&self) -> Vec<ActiveAlert> {
         let mut alerts: Vec<ActiveAlert> = self
@@ -192,6 +216,7 @@ impl Alerts {
                 state: alert.state,
                 active_at_ms: alert.active_at_ms,
                 fired_at_ms: alert.fired_at_ms,
+                keep_firing_since_ms: alert.keep_firing_since_ms,
                 value: alert.value,
             })
             .collect();

@@ -5,7 +5,7 @@
 //! should act on, and says in its description what to do.
 
 use crate::file::{Loaded, parse};
-use crate::query::RuleQuery;
+use crate::query::Languages;
 
 /// What built-in groups have for a file name.
 pub const BUILTIN_FILE: &str = "built-in";
@@ -17,10 +17,10 @@ const FILES: [&str; 3] = [
 ];
 
 /// Reads the built-in rules.
-pub fn builtin(query: &dyn RuleQuery) -> Loaded {
+pub fn builtin(languages: Languages<'_>) -> Loaded {
     let mut all = Loaded::default();
     for text in FILES {
-        let mut loaded = parse(BUILTIN_FILE, text, query);
+        let mut loaded = parse(BUILTIN_FILE, text, languages);
         all.groups.append(&mut loaded.groups);
         all.problems.append(&mut loaded.problems);
     }
@@ -36,7 +36,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::testing::Memory;
+    use crate::testing::{Memory, languages};
     use crate::{AlertState, Group, PromqlQuery, RuleOutput, World};
 
     const MINUTE: i64 = 60_000;
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn every_rule_loads_and_says_what_to_do() {
         let memory = Arc::new(Memory::default());
-        let loaded = builtin(&query(&memory));
+        let loaded = builtin(languages(&query(&memory)));
         assert_eq!(loaded.problems, []);
         let rules: Vec<_> = loaded.groups.iter().flat_map(|g| &g.rules).collect();
         assert!(rules.len() >= 9, "{}", rules.len());
@@ -95,7 +95,8 @@ mod tests {
         let query = query(&memory);
         let nothing = Labels::empty();
         let world = World {
-            query: &query,
+            languages: languages(&query),
+            query_offset_ms: 0,
             sink: &*memory,
             external_labels: &nothing,
             external_url: "",
@@ -105,7 +106,7 @@ mod tests {
             elapsed: &|| Duration::ZERO,
         };
         let mut firing = Vec::new();
-        for spec in builtin(&query).groups {
+        for spec in builtin(languages(&query)).groups {
             let mut group = Group::new(Arc::new(spec), MINUTE, false);
             // The last 70 minutes are enough for the longest `for`.
             for minute in MINUTES - 70..=MINUTES {

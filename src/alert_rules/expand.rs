@@ -43,6 +43,19 @@ impl Expander<'_> {
         (builder.build(), texts.build())
     }
 
+    /// The annotations of an alert of which only the labels are known: it is over, and its value
+    /// is gone with it.
+    pub(crate) fn texts_of_ended(&self, annotations: &Texts, labels: &Labels) -> Labels {
+        let point = Point {
+            labels: labels.filtered(|name| name != "alertname"),
+            timestamp_ms: self.time_ms,
+            value: f64::NAN,
+        };
+        let mut texts = LabelsBuilder::default();
+        Filled::new(self, &point).set(annotations, &mut texts);
+        texts.build()
+    }
+
     fn answer(&self, expression: &str) -> Result<Vec<Sample>, String> {
         let answer = self
             .query

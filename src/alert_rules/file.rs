@@ -15,8 +15,8 @@ use serde::de::IgnoredAny;
 use template::{RULE_VARIABLES, Template};
 use yaml::Spanned;
 
-use crate::query::{Reads, RuleQuery};
-use crate::spec::{GroupSpec, RuleOutput, RuleSpec, Text};
+use crate::query::{Languages, Reads};
+use crate::spec::{GroupSpec, RuleOutput, RuleSpec, Source, Text};
 
 /// The largest rule file. The largest of public ones has 90 KB.
 pub const FILE_BYTES_MAX: u64 = 8 << 20;
@@ -57,7 +57,7 @@ pub struct Loaded {
 ///
 /// A pattern without `*`, `?` or `[` names one file, and its absence is a problem; a pattern that
 /// selects nothing is none.
-pub fn load(patterns: &[String], base: &Path, query: &dyn RuleQuery) -> Loaded {
+pub fn load(patterns: &[String], base: &Path, languages: Languages<'_>) -> Loaded {
     let mut loaded = Loaded::default();
     let mut seen = HashSet::new();
     for pattern in patterns {
@@ -77,7 +77,7 @@ pub fn load(patterns: &[String], base: &Path, query: &dyn RuleQuery) -> Loaded {
             let name = path.display().to_string();
             match read(&path) {
                 Ok(text) => {
-                    let mut file = parse(&name, &text, query);
+                    let mut file = parse(&name, &text, languages);
                     loaded.groups.append(&mut file.groups);
                     loaded.problems.append(&mut file.problems);
                 }
@@ -124,7 +124,7 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 /// Reads the text of one rule file.
-pub fn parse(file: &str, text: &str, query: &dyn RuleQuery) -> Loaded {
+pub fn parse(file: &str, text: &str, languages: Languages<'_>) -> Loaded {
     let raw = match raw_groups(file, text) {
         Ok(raw) => raw,
         Err(error) => {
@@ -140,7 +140,7 @@ pub fn parse(file: &str, text: &str, query: &dyn RuleQuery) -> Loaded {
     };
     let mut reader = Reader {
         file: Arc::from(file),
-        query,
+        languages,
         problems: Vec::new(),
     };
     let mut groups: Vec<GroupSpec> = Vec::new();
@@ -201,6 +201,7 @@ struct RawGroup {
     query_offset: Option<String>,
     #[serde(default)]
     limit: usize,
+    source: Option<RawSource>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     #[serde(default)]
@@ -216,6 +217,7 @@ struct RawRule {
     record: Option<String>,
     alert: Option<String>,
     expr: Spanned<String>,
+    source: Option<RawSource>,
     #[serde(rename = "for")]
     hold: Option<String>,
     keep_firing_for: Option<String>,
@@ -223,6 +225,14 @@ struct RawRule {
     labels: BTreeMap<String, String>,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
+}
+
+/// Who answers: of ours, Prometheus does not know the key.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawSource {
+    Metrics,
+    Logs,
 }
 
 fn raw_groups(file: &str, text: &str) -> Result<Vec<RawGroup>, yaml::YamlError> {
@@ -237,7 +247,7 @@ fn raw_groups(file: &str, text: &str) -> Result<Vec<RawGroup>, yaml::YamlError> 
 
 struct Reader<'a> {
     file: Arc<str>,
-    query: &'a dyn RuleQuery,
+    languages: Languages<'a>,
     problems: Vec<Problem>,
 }
 
@@ -257,7 +267,7 @@ impl Reader<'_> {
         let mut rules = Vec::with_capacity(raw.rules.len());
         for rule in raw.rules {
             let line = rule.expr.defined.line();
-            let spec = self.rule(rule, &raw.labels);
+            let spec = self.rule(rule, &raw.labels, raw.source);
             if let Some(reason) = &spec.broken {
                 self.problem(
                     line,
@@ -270,14 +280,23 @@ impl Reader<'_> {
             name,
             file: self.file.clone(),
             interval_ms: interval_ms.filter(|ms| *ms > 0),
-            query_offset_ms: query_offset_ms.unwrap_or_default(),
+            query_offset_ms,
             limit: raw.limit,
             rules,
         })
     }
 
     /// Checks a rule; what is wrong with it is noted in it.
-    fn rule(&self, raw: RawRule, group_labels: &BTreeMap<String, String>) -> RuleSpec {
+    fn rule(
+        &self,
+        raw: RawRule,
+        group_labels: &BTreeMap<String, String>,
+        group_source: Option<RawSource>,
+    ) -> RuleSpec {
+        let source = match raw.source.or(group_source) {
+            Some(RawSource::Logs) => Source::Logs,
+            Some(RawSource::Metrics) | None => Source::Metrics,
+        };
         let name: Arc<str> = Arc::from(
             raw.record
                 .as_deref()
@@ -288,10 +307,14 @@ impl Reader<'_> {
         let mut broken = Vec::new();
         let mut must = |result: Result<(), String>| broken.extend(result.err());
         must(consistent(&raw));
-        let reads = self.query.check(&expression).unwrap_or_else(|error| {
-            must(Err(format!("cannot parse expression: {error}")));
-            Reads::Anything
-        });
+        let reads = self
+            .languages
+            .of(source)
+            .check(&expression)
+            .unwrap_or_else(|error| {
+                must(Err(format!("cannot parse expression: {error}")));
+                Reads::Anything
+            });
         let mut texts = |what: &str, map: BTreeMap<String, String>| {
             let mut texts = Vec::with_capacity(map.len());
             for (key, source) in map {
@@ -331,6 +354,7 @@ impl Reader<'_> {
         RuleSpec {
             name,
             expression,
+            source,
             labels,
             output: if raw.record.is_some() {
                 RuleOutput::Recording

@@ -19,7 +19,7 @@ use promql::{Point, Value};
 
 use crate::alerting::{Alerts, Found, Timing};
 use crate::expand::{self, Expander};
-use crate::query::RuleQuery;
+use crate::query::Languages;
 use crate::restore;
 use crate::series::GroupSeries;
 use crate::snapshot::{GroupSnapshot, RuleHealth, RuleKind, RuleSnapshot};
@@ -34,8 +34,8 @@ pub const RECORDED_SERIES_PER_RULE_MAX: usize = 100_000;
 
 /// What an evaluation is done with.
 pub struct World<'a> {
-    /// Answers expressions.
-    pub query: &'a dyn RuleQuery,
+    /// Answer expressions.
+    pub languages: Languages<'a>,
     /// Takes samples.
     pub sink: &'a dyn SampleSink,
     /// `$externalLabels`.
@@ -48,6 +48,8 @@ pub struct World<'a> {
     pub for_grace_ms: i64,
     /// How long the process may have been away for `for` to be restored, milliseconds.
     pub outage_tolerance_ms: i64,
+    /// How long before its evaluation a group asks that says nothing of it itself, milliseconds.
+    pub query_offset_ms: i64,
     /// Time since any fixed moment, to measure durations with.
     pub elapsed: &'a dyn Fn() -> Duration,
 }
@@ -73,6 +75,9 @@ pub struct Evaluation {
 #[derive(Debug)]
 struct RuleState {
     spec: Arc<RuleSpec>,
+    /// Whether another rule may make series that look like this one's: then what stood before a
+    /// restart cannot be told apart.
+    shared: bool,
     alerts: Alerts,
     /// Series of the last evaluation.
     written: HashSet<Labels>,
@@ -90,6 +95,7 @@ impl RuleState {
         };
         Self {
             spec,
+            shared: false,
             alerts: Alerts::default(),
             written: HashSet::new(),
             health,
@@ -140,6 +146,18 @@ impl Group {
         }
     }
 
+    /// Says which of its rules make alerts that another rule may make too; of those it is not told
+    /// that they ended while the process was away.
+    pub fn share(&mut self, is_shared: impl Fn(&Arc<RuleSpec>) -> bool) {
+        for rule in &mut self.rules {
+            rule.shared = is_shared(&rule.spec);
+        }
+    }
+
+    fn data_ms(&self, now_ms: i64, world: &World<'_>) -> i64 {
+        now_ms - self.spec.query_offset_ms.unwrap_or(world.query_offset_ms)
+    }
+
     /// The rules as they were read.
     pub fn spec(&self) -> &Arc<GroupSpec> {
         &self.spec
@@ -186,7 +204,7 @@ impl Group {
     pub fn evaluate(&mut self, now_ms: i64, world: &World<'_>) -> Evaluation {
         let started = (world.elapsed)();
         let mut result = Evaluation::default();
-        let data_ms = now_ms - self.spec.query_offset_ms;
+        let data_ms = self.data_ms(now_ms, world);
         match self.series.open(world.sink, &self.spec.target_name()) {
             Ok(target) => self.rules(target, now_ms, data_ms, world, &mut result),
             Err(error) => self.fail_all(&error, &mut result),
@@ -201,7 +219,8 @@ impl Group {
         let valid_until_ms = now_ms + 4 * self.interval_ms.max(world.resend_ms);
         for rule in &mut self.rules {
             let url = || {
-                let link = template::table_link(&rule.spec.expression);
+                let language = world.languages.of(rule.spec.source);
+                let link = language.link(&rule.spec.expression);
                 format!("{}{link}", world.external_url)
             };
             result.alerts.extend(rule.alerts.take_due(
@@ -277,13 +296,13 @@ impl Group {
     ) -> Result<(), String> {
         let rule = &mut self.rules[i];
         let spec = rule.spec.clone();
-        let answer = world
-            .query
+        let language = world.languages.of(spec.source);
+        let answer = language
             .instant(&spec.expression, data_ms)
             .map_err(|error| error.to_string())?;
         let points = points(answer.value)?;
         let expander = Expander {
-            query: world.query,
+            query: language,
             time_ms: data_ms,
             external_labels: world.external_labels,
             external_url: world.external_url,
@@ -354,23 +373,51 @@ impl Group {
 
     fn restore(&mut self, now_ms: i64, world: &World<'_>) {
         for rule in &mut self.rules {
-            let RuleOutput::Alerting { for_ms, .. } = rule.spec.output else {
+            let spec = rule.spec.clone();
+            let RuleOutput::Alerting {
+                for_ms,
+                annotations,
+                ..
+            } = &spec.output
+            else {
                 continue;
             };
-            if for_ms < world.for_grace_ms || !rule.alerts.any_active() {
-                continue;
-            }
-            let restored = restore::rule(&rule.spec, for_ms, &mut rule.alerts, now_ms, world);
-            if let Err(error) = restored {
-                tracing::warn!(rule = %rule.spec.name, %error, "cannot restore since when alerts are pending");
+            let waits = *for_ms >= world.for_grace_ms && rule.alerts.any_active();
+            let restored = if waits {
+                restore::rule(&spec, *for_ms, &mut rule.alerts, now_ms, world)
+            } else {
+                Ok(())
+            };
+            // A rule that fails has not said that its alerts are over.
+            let told = if rule.shared || rule.health != RuleHealth::Ok {
+                Ok(())
+            } else {
+                let expander = Expander {
+                    query: world.languages.of(spec.source),
+                    time_ms: now_ms,
+                    external_labels: world.external_labels,
+                    external_url: world.external_url,
+                };
+                let texts = |labels: &Labels| expander.texts_of_ended(annotations, labels);
+                restore::ended_while_away(
+                    &spec,
+                    &mut rule.alerts,
+                    &mut rule.written,
+                    now_ms,
+                    world,
+                    texts,
+                )
+            };
+            if let Err(error) = restored.and(told) {
+                tracing::warn!(rule = %spec.name, %error, "cannot restore how alerts stood before the start");
             }
         }
     }
 
     /// Ends all series of the group, which is no more.
     pub fn close(&mut self, now_ms: i64, world: &World<'_>) -> Result<(), StoreError> {
-        self.series
-            .close(world.sink, now_ms - self.spec.query_offset_ms)
+        let data_ms = self.data_ms(now_ms, world);
+        self.series.close(world.sink, data_ms)
     }
 
     /// How the group stands.
@@ -379,6 +426,7 @@ impl Group {
             name: self.spec.name.to_string(),
             file: self.spec.file.to_string(),
             interval_ms: self.interval_ms,
+            limit: self.spec.limit,
             rules: self.rules.iter().map(rule_snapshot).collect(),
             last_evaluation_ms: self.last_evaluation_ms,
             evaluation_duration_s: self.duration.as_secs_f64(),
@@ -393,6 +441,7 @@ fn rule_snapshot(rule: &RuleState) -> RuleSnapshot {
     RuleSnapshot {
         name: rule.spec.name.to_string(),
         expression: rule.spec.expression.to_string(),
+        source: rule.spec.source,
         labels: sources(&rule.spec.labels),
         kind: match &rule.spec.output {
             RuleOutput::Recording => RuleKind::Recording,

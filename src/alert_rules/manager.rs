@@ -8,6 +8,7 @@
 //! 3. Afterwards the group's snapshot is replaced, so that pages never wait for an evaluation,
 //!    and its alerts are handed on.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,10 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::group::{Evaluation, Group, World};
 use crate::metrics::Metrics;
-use crate::query::RuleQuery;
+use crate::query::{Languages, RuleQuery};
 use crate::schedule::Schedule;
 use crate::snapshot::{AlertState, GroupSnapshot, RuleKind};
-use crate::spec::GroupSpec;
+use crate::spec::{GroupSpec, RuleSpec};
 
 /// The longest sleep between two looks at the clock.
 const MAX_SLEEP: Duration = Duration::from_mins(1);
@@ -43,6 +44,8 @@ pub struct Options {
     pub external_url: String,
     /// For groups that name no interval.
     pub evaluation_interval: Duration,
+    /// How long before its evaluation a group asks that says nothing of it itself.
+    pub query_offset: Duration,
     /// Alerts that fire are told again after this time.
     pub resend_delay: Duration,
     /// Alerts with a shorter `for` are not restored after a restart, and a restored one waits at
@@ -61,6 +64,7 @@ impl Default for Options {
             external_labels: Labels::empty(),
             external_url: String::new(),
             evaluation_interval: Duration::from_mins(1),
+            query_offset: Duration::ZERO,
             resend_delay: Duration::from_mins(1),
             for_grace_period: Duration::from_mins(10),
             outage_tolerance: Duration::from_hours(1),
@@ -125,7 +129,8 @@ struct Clock {
 /// Evaluates groups of rules on a clock.
 pub struct RuleManager {
     options: RwLock<Arc<Options>>,
-    query: Arc<dyn RuleQuery>,
+    metrics_query: Arc<dyn RuleQuery>,
+    logs_query: Arc<dyn RuleQuery>,
     sink: Arc<dyn SampleSink>,
     notify: Tell,
     metrics: Metrics,
@@ -134,22 +139,32 @@ pub struct RuleManager {
 }
 
 impl RuleManager {
-    /// A manager without groups.
+    /// A manager without groups; rules ask `metrics_query` or `logs_query`.
     pub fn new(
         options: Options,
-        query: Arc<dyn RuleQuery>,
+        metrics_query: Arc<dyn RuleQuery>,
+        logs_query: Arc<dyn RuleQuery>,
         sink: Arc<dyn SampleSink>,
         notify: Tell,
         metrics: Metrics,
     ) -> Self {
         Self {
             options: RwLock::new(Arc::new(normal(options))),
-            query,
+            metrics_query,
+            logs_query,
             sink,
             notify,
             metrics,
             clock: Mutex::new(Clock::default()),
             changed: Notify::new(),
+        }
+    }
+
+    /// Who answers rules.
+    pub fn languages(&self) -> Languages<'_> {
+        Languages {
+            metrics: &*self.metrics_query,
+            logs: &*self.logs_query,
         }
     }
 
@@ -163,8 +178,9 @@ impl RuleManager {
     pub fn apply(&self, specs: Vec<GroupSpec>) {
         let now_ms = time::now_ms();
         let default_ms = self.options.read().evaluation_interval.as_millis() as i64;
+        let namesakes = Namesakes::of(&specs);
         let mut clock = self.clock.lock();
-        let restore = !clock.started;
+        let restore = (!clock.started).then_some(&namesakes);
         clock.started = true;
         let mut old = std::mem::take(&mut clock.entries);
         for spec in specs {
@@ -350,7 +366,8 @@ impl RuleManager {
 
     fn world<'a>(&'a self, options: &'a Options, elapsed: &'a dyn Fn() -> Duration) -> World<'a> {
         World {
-            query: &*self.query,
+            languages: self.languages(),
+            query_offset_ms: options.query_offset.as_millis() as i64,
             sink: &*self.sink,
             external_labels: &options.external_labels,
             external_url: &options.external_url,
@@ -397,16 +414,50 @@ fn interval_ms(spec: &GroupSpec, default_ms: i64) -> i64 {
     spec.interval_ms.unwrap_or(default_ms).max(1)
 }
 
+/// Alerting rules by name: two that have it in common may make the same series.
+struct Namesakes(HashMap<Arc<str>, Vec<Arc<RuleSpec>>>);
+
+impl Namesakes {
+    fn of(specs: &[GroupSpec]) -> Self {
+        let mut by_name: HashMap<Arc<str>, Vec<Arc<RuleSpec>>> = HashMap::new();
+        for rule in specs.iter().flat_map(|group| &group.rules) {
+            by_name
+                .entry(rule.name.clone())
+                .or_default()
+                .push(rule.clone());
+        }
+        Self(by_name)
+    }
+
+    /// Whether another rule of the name has no label that tells the two apart.
+    fn share(&self, rule: &Arc<RuleSpec>) -> bool {
+        let others = self.0.get(&rule.name).into_iter().flatten();
+        let apart = |other: &RuleSpec| {
+            rule.constant_labels().any(|(key, value)| {
+                other
+                    .constant_labels()
+                    .any(|(other_key, other_value)| key == other_key && value != other_value)
+            })
+        };
+        others
+            .filter(|other| !Arc::ptr_eq(other, rule))
+            .any(|other| !apart(other))
+    }
+}
+
 impl Entry {
     fn new(
         spec: GroupSpec,
         default_ms: i64,
-        restore: bool,
+        restore: Option<&Namesakes>,
         before: Option<Arc<Cell>>,
         now_ms: i64,
     ) -> Self {
         let spec = Arc::new(spec);
-        let mut group = Group::new(spec.clone(), default_ms, restore);
+        let mut group = Group::new(spec.clone(), default_ms, restore.is_some());
+        if let Some(namesakes) = restore {
+            group.share(|rule| namesakes.share(rule));
+        }
         let predecessor = before.filter(|before| match before.work.try_lock() {
             Some(mut old) if old.predecessor.is_none() => {
                 if let Some(old) = old.group.take() {

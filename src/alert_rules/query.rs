@@ -5,6 +5,8 @@ use std::sync::Arc;
 use model::{Labels, Matcher, Sample};
 use promql::{Answer, QueryError};
 
+use crate::spec::Source;
+
 /// Which metrics an expression reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reads {
@@ -24,6 +26,25 @@ impl Reads {
     }
 }
 
+/// The languages in which rules may ask.
+#[derive(Clone, Copy)]
+pub struct Languages<'a> {
+    /// PromQL, of the metric store.
+    pub metrics: &'a dyn RuleQuery,
+    /// LogQL and the search language, of the log store.
+    pub logs: &'a dyn RuleQuery,
+}
+
+impl<'a> Languages<'a> {
+    /// Who answers rules of a source.
+    pub(crate) fn of(&self, source: Source) -> &'a dyn RuleQuery {
+        match source {
+            Source::Metrics => self.metrics,
+            Source::Logs => self.logs,
+        }
+    }
+}
+
 /// Answers the expressions of rules. Calls are synchronous and may take long; they are made from
 /// blocking threads, several at the same time.
 pub trait RuleQuery: Send + Sync {
@@ -36,6 +57,11 @@ pub trait RuleQuery: Send + Sync {
     /// The value of an expression at one time, milliseconds since 1970-01-01 UTC. Gives up by
     /// itself after the time that a query may take.
     fn instant(&self, expression: &str, time_ms: i64) -> Result<Answer, QueryError>;
+
+    /// Where a person sees what an expression finds: a path of our own pages.
+    fn link(&self, expression: &str) -> String {
+        template::table_link(expression)
+    }
 
     /// The last sample in `start_ms < timestamp <= end_ms` of each series that satisfies all
     /// matchers, stale markers included: how alerts stood when the process ended.

@@ -1,19 +1,49 @@
-//! Since when was an alert pending before the process ended?
+//! How did alerts stand before the process ended?
 //!
-//! `ALERTS_FOR_STATE` holds it, so that a restart does not set the clock of a long `for` back.
+//! `ALERTS_FOR_STATE` holds since when an alert was pending, so that a restart does not set the clock of a long `for` back.
 //! The time that the process was away does not count as waiting, and an alert that would fire
 //! within the grace period gets the whole of it, so that everything has had a chance to come back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::{Labels, METRIC_NAME, Matcher, Sample, is_stale};
 use promql::QueryError;
 
-use crate::alerting::{ALERTS_FOR_STATE, Alerts};
+use crate::alerting::{ALERT_STATE, ALERTS, ALERTS_FOR_STATE, Alerts};
 use crate::group::World;
+use crate::snapshot::AlertState;
 use crate::spec::RuleSpec;
 
-/// Restores the alerts of one rule.
+/// The matchers of a rule's own series of a name.
+fn matchers(spec: &RuleSpec, name: &str) -> Vec<Matcher> {
+    let own = [
+        Matcher::equal(METRIC_NAME, name),
+        Matcher::equal("alertname", spec.name.clone()),
+    ];
+    // What a template made is not known before it is filled in; the labels of the series decide.
+    let constant = spec
+        .constant_labels()
+        .map(|(key, value)| Matcher::equal(key.clone(), value.clone()));
+    own.into_iter().chain(constant).collect()
+}
+
+/// The last samples of a rule's own series before the process ended.
+fn last(
+    spec: &RuleSpec,
+    name: &str,
+    now_ms: i64,
+    world: &World<'_>,
+) -> Result<Vec<(Labels, Sample)>, QueryError> {
+    let mut found = world.languages.metrics.latest(
+        &matchers(spec, name),
+        now_ms - world.outage_tolerance_ms,
+        now_ms,
+    )?;
+    found.retain(|(_, sample)| !is_stale(sample.value) && sample.value.is_finite());
+    Ok(found)
+}
+
+/// Restores since when the alerts of a rule are active.
 pub(crate) fn rule(
     spec: &RuleSpec,
     for_ms: i64,
@@ -21,22 +51,8 @@ pub(crate) fn rule(
     now_ms: i64,
     world: &World<'_>,
 ) -> Result<(), QueryError> {
-    let mut matchers = vec![
-        Matcher::equal(METRIC_NAME, ALERTS_FOR_STATE),
-        Matcher::equal("alertname", spec.name.clone()),
-    ];
-    // What a template made is not known before it is filled in; the labels of the series decide.
-    matchers.extend(
-        spec.labels
-            .iter()
-            .filter(|(key, text)| text.template.is_constant() && &**key != "alertname")
-            .map(|(key, text)| Matcher::equal(key.clone(), text.source.clone())),
-    );
-    let known: HashMap<Labels, Sample> = world
-        .query
-        .latest(&matchers, now_ms - world.outage_tolerance_ms, now_ms)?
+    let known: HashMap<Labels, Sample> = last(spec, ALERTS_FOR_STATE, now_ms, world)?
         .into_iter()
-        .filter(|(_, sample)| !is_stale(sample.value) && sample.value.is_finite())
         .map(|(labels, sample)| (labels.filtered(|name| name != METRIC_NAME), sample))
         .collect();
     alerts.restore(|labels| {
@@ -44,6 +60,41 @@ pub(crate) fn rule(
             .get(labels)
             .map(|sample| active_at(*sample, for_ms, now_ms, world.for_grace_ms))
     });
+    Ok(())
+}
+
+/// Alerts of a rule that fired when the process ended and have not been found again: whoever was
+/// told of them must hear that they are over. Prometheus leaves that to Alertmanager's patience.
+///
+/// Their series become part of `written`, so that the next evaluation ends them.
+pub(crate) fn ended_while_away(
+    spec: &RuleSpec,
+    alerts: &mut Alerts,
+    written: &mut HashSet<Labels>,
+    now_ms: i64,
+    world: &World<'_>,
+    texts: impl Fn(&Labels) -> Labels,
+) -> Result<(), QueryError> {
+    let since: HashMap<Labels, Sample> = last(spec, ALERTS_FOR_STATE, now_ms, world)?
+        .into_iter()
+        .map(|(series, sample)| {
+            let labels = series.filtered(|name| name != METRIC_NAME);
+            written.insert(series);
+            (labels, sample)
+        })
+        .collect();
+    for (series, sample) in last(spec, ALERTS, now_ms, world)? {
+        let fired = series.get(ALERT_STATE) == Some(AlertState::Firing.as_str());
+        let labels = series.filtered(|name| name != METRIC_NAME && name != ALERT_STATE);
+        written.insert(series);
+        if fired {
+            let since_ms = since.get(&labels).map_or(sample.timestamp_ms, |sample| {
+                (sample.value * 1_000.0) as i64
+            });
+            let annotations = texts(&labels);
+            alerts.ended_while_away(labels, annotations, since_ms, now_ms);
+        }
+    }
     Ok(())
 }
 

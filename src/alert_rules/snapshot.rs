@@ -2,6 +2,8 @@
 
 use model::Labels;
 
+use crate::spec::Source;
+
 /// Where an alert stands. The order is the order of urgency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum AlertState {
@@ -38,6 +40,8 @@ pub struct ActiveAlert {
     pub active_at_ms: i64,
     /// Since when it fires, where it does.
     pub fired_at_ms: Option<i64>,
+    /// Since when the expression gives it no more, where it goes on firing all the same.
+    pub keep_firing_since_ms: Option<i64>,
     /// The expression's last value.
     pub value: f64,
 }
@@ -90,6 +94,8 @@ pub struct RuleSnapshot {
     pub name: String,
     /// The expression as written.
     pub expression: String,
+    /// Who answers it.
+    pub source: Source,
     /// Extra labels as written (templates included).
     pub labels: Labels,
     /// What it makes.
@@ -125,6 +131,8 @@ pub struct GroupSnapshot {
     pub file: String,
     /// Evaluated every so many milliseconds.
     pub interval_ms: i64,
+    /// Most alerts or series that each of its rules may give; 0 for none but our own limits.
+    pub limit: usize,
     /// Its rules in order.
     pub rules: Vec<RuleSnapshot>,
     /// When it was last evaluated, milliseconds since 1970-01-01 UTC; 0 for never.

@@ -38,6 +38,26 @@ pub enum RuleOutput {
     },
 }
 
+/// Who answers the expression of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Source {
+    /// The metric store, in PromQL.
+    #[default]
+    Metrics,
+    /// The log store, in LogQL or the search language.
+    Logs,
+}
+
+impl Source {
+    /// The word for it in rule files and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+        }
+    }
+}
+
 /// A rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleSpec {
@@ -45,6 +65,8 @@ pub struct RuleSpec {
     pub name: Arc<str>,
     /// The expression as written, without white space around it.
     pub expression: Arc<str>,
+    /// Who answers it.
+    pub source: Source,
     /// Labels to add, those of the group included, in order of name.
     pub labels: Vec<(Arc<str>, Text)>,
     /// What it makes.
@@ -65,12 +87,23 @@ pub struct GroupSpec {
     pub file: Arc<str>,
     /// Evaluated every so many milliseconds; `None` for the interval of the whole installation.
     pub interval_ms: Option<i64>,
-    /// Expressions are asked, and results stored, so many milliseconds before the evaluation.
-    pub query_offset_ms: i64,
+    /// Expressions are asked, and results stored, so many milliseconds before the evaluation;
+    /// `None` for the offset of the whole installation.
+    pub query_offset_ms: Option<i64>,
     /// Most alerts or series that each of its rules may give; 0 for the limits of this room.
     pub limit: usize,
     /// Its rules, in order of evaluation.
     pub rules: Vec<Arc<RuleSpec>>,
+}
+
+impl RuleSpec {
+    /// The labels that are known before anything is found: those without a template.
+    pub(crate) fn constant_labels(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.labels
+            .iter()
+            .filter(|(key, text)| text.template.is_constant() && &**key != "alertname")
+            .map(|(key, text)| (key, &text.source))
+    }
 }
 
 impl GroupSpec {

@@ -261,3 +261,11 @@ impl SeriesCursor for Rows {
         }))
     }
 }
+
+/// Both languages are the one of this file.
+pub(crate) fn languages(query: &dyn RuleQuery) -> crate::Languages<'_> {
+    crate::Languages {
+        metrics: query,
+        logs: query,
+    }
+}

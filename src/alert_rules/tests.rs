@@ -8,14 +8,14 @@ use model::{Alert, Labels};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::testing::Memory;
+use crate::testing::{Memory, languages};
 use crate::*;
 
 const MINUTE: i64 = 60_000;
 const START: i64 = 1_700_000_000_000;
 
 fn parsed(text: &str) -> Loaded {
-    parse("rules.yml", text, &Memory::default())
+    parse("rules.yml", text, languages(&Memory::default()))
 }
 
 fn group(text: &str, restore: bool) -> Group {
@@ -27,7 +27,8 @@ fn group(text: &str, restore: bool) -> Group {
 fn world(memory: &Memory) -> World<'_> {
     static NOTHING: std::sync::LazyLock<Labels> = std::sync::LazyLock::new(Labels::empty);
     World {
-        query: memory,
+        languages: languages(memory),
+        query_offset_ms: 0,
         sink: memory,
         external_labels: &NOTHING,
         external_url: "http://yagura.example",
@@ -73,7 +74,7 @@ groups:
     let group = &loaded.groups[0];
     assert_eq!((&*group.name, &*group.file), ("g", "rules.yml"));
     assert_eq!(group.interval_ms, Some(15_000));
-    assert_eq!((group.query_offset_ms, group.limit), (5_000, 3));
+    assert_eq!((group.query_offset_ms, group.limit), (Some(5_000), 3));
     let labels: Vec<(&str, &str)> = group.rules[0]
         .labels
         .iter()
@@ -201,7 +202,7 @@ fn files_are_found_by_pattern_and_each_fails_alone() {
     write("b.yml", "groups: nonsense\n");
     write("c.yml", "groups:\n- {name: c, rules: []}\n");
     let patterns = ["*.yml", "a.yml", "missing.yml", "none-*.yml"].map(str::to_owned);
-    let loaded = load(&patterns, dir.path(), &Memory::default());
+    let loaded = load(&patterns, dir.path(), languages(&Memory::default()));
     let names: Vec<&str> = loaded.groups.iter().map(|g| &*g.name).collect();
     assert_eq!(names, ["a", "c"]);
     let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
@@ -214,7 +215,7 @@ fn files_are_found_by_pattern_and_each_fails_alone() {
     let none = load(
         &patterns[..1],
         Path::new("/nonexistent"),
-        &Memory::default(),
+        languages(&Memory::default()),
     );
     assert!(none.groups.is_empty());
 }
@@ -450,6 +451,7 @@ async fn the_manager_evaluates_tells_reloads_and_stops() {
         },
         memory.clone(),
         memory.clone(),
+        memory.clone(),
         Arc::new(move |alerts| sink.lock().extend(alerts)),
         metrics.clone(),
     ));
@@ -490,4 +492,74 @@ async fn the_manager_evaluates_tells_reloads_and_stops() {
     cancel.cancel();
     task.await.expect("the task ends");
     assert!(metrics.evaluations.get() > 2);
+}
+
+#[test]
+fn an_alert_that_ended_while_the_process_was_away_is_told_so() {
+    let text = "groups:\n- name: g\n  rules:\n  - {alert: A, expr: a, annotations: {summary: '{{ $labels.x }} is bad'}}\n  - {record: r, expr: r}\n";
+    let memory = Memory::default();
+    let world = world(&memory);
+    let mut before = group(text, false);
+    memory.set("a", "1", START, 1.0);
+    memory.set("a", "2", START, 1.0);
+    assert_eq!(before.evaluate(START, &world).alerts.len(), 2);
+    drop(before);
+    // Twenty minutes later only one of them is still there.
+    let back = START + 20 * MINUTE;
+    let mut after = group(text, true);
+    let mut told = Vec::new();
+    for minute in 0..3 {
+        memory.set("a", "2", back + minute * MINUTE, 1.0);
+        let result = after.evaluate(back + minute * MINUTE, &world);
+        told.extend(result.alerts.into_iter().map(|alert| {
+            let over = alert.is_resolved_at(back + minute * MINUTE);
+            let x = alert.labels.get("x").unwrap_or_default().to_owned();
+            let summary = alert.annotations.get("summary").unwrap_or_default();
+            (minute, x, over, summary.to_owned(), alert.starts_at_ms)
+        }));
+    }
+    let ended: Vec<_> = told.iter().filter(|alert| alert.2).collect();
+    assert_eq!(
+        ended,
+        [&(1, "1".to_owned(), true, "1 is bad".to_owned(), START)]
+    );
+    // Its series end with the next evaluation.
+    let last = memory.last("ALERTS");
+    assert!(
+        last.iter()
+            .any(|(labels, value)| labels.contains("x=\"1\"") && value == "stale"),
+        "{last:?}"
+    );
+    assert_eq!(after.snapshot().rules[0].state(), AlertState::Firing);
+    // Where another rule may make the same alerts, nobody can say whose it was.
+    let mut shared = group(text, true);
+    shared.share(|_| true);
+    for minute in 0..3 {
+        let result = shared.evaluate(back + minute * MINUTE, &world);
+        assert!(
+            result
+                .alerts
+                .iter()
+                .all(|alert| alert.labels.get("x") == Some("2"))
+        );
+    }
+}
+
+#[test]
+fn a_log_rule_is_a_rule_whose_expression_the_log_store_answers() {
+    let text = "groups:\n- name: g\n  source: logs\n  rules:\n  - {record: lines, expr: l}\n  - {alert: M, expr: m, source: metrics}\n";
+    let (metrics, logs) = (Memory::default(), Memory::default());
+    logs.set("l", "from logs", START, 3.0);
+    metrics.set("m", "from metrics", START, 1.0);
+    let mut world = world(&metrics);
+    world.languages.logs = &logs;
+    let mut group = group(text, false);
+    assert_eq!(group.evaluate(START, &world).failures, 0);
+    assert_eq!(
+        metrics.last("lines"),
+        [("lines{x=\"from logs\"}".to_owned(), "3".to_owned())]
+    );
+    let snapshot = group.snapshot();
+    assert_eq!(snapshot.rules[0].source, Source::Logs);
+    assert_eq!(snapshot.rules[1].state(), AlertState::Firing);
 }

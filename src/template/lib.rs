@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 pub use builtins::{Call, Function};
 pub use files::Templates;
-pub use prometheus::table_link;
+pub use prometheus::{query_escape, table_link};
 pub use value::{Sample, Struct, Value};
 
 /// The longest text that a template, or one function in it, may make, bytes. Annotations are

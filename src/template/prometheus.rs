@@ -303,7 +303,7 @@ fn path(url: &str) -> &str {
 }
 
 /// Escapes a text for the query of a URL as Go does: a space becomes `+`.
-pub(crate) fn query_escape(text: &str) -> String {
+pub fn query_escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
