@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{CheckCommand, Cli, Command};
+use cli::{CheckCommand, Cli, Command, TestCommand};
 
 /// Returns memory to the system sooner and fragments less than the C library's allocator.
 #[global_allocator]
@@ -35,6 +35,12 @@ fn main() -> ExitCode {
         }) => cli::exit(cli::check_data(&folder)),
         Some(Command::Backup(args)) => cli::exit(cli::backup(&args)),
         Some(Command::Import(args)) => cli::exit(cli::import(&args)),
+        Some(Command::Check {
+            what: CheckCommand::Rules(args),
+        }) => cli::check_rules(&args),
+        Some(Command::Test {
+            what: TestCommand::Rules(args),
+        }) => cli::test_rules(&args),
         Some(Command::Logs(args)) => cli::logs(&args),
         Some(Command::Serve(args)) => cli::exit(app::run(&args)),
         None => cli::exit(app::run(&cli.serve)),

@@ -20,6 +20,7 @@ mod schedule;
 mod series;
 mod snapshot;
 mod spec;
+pub mod unit_test;
 
 #[cfg(test)]
 mod testing;

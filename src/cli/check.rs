@@ -2,14 +2,11 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
-use alert_rules::PromqlQuery;
 use anyhow::bail;
-use tokio_util::sync::CancellationToken;
 
 use crate::cli::ServeArgs;
+use crate::cli::rules::with_languages;
 use crate::config::Config;
 
 /// Checks a configuration file and the files that it names, and says on standard output what is
@@ -20,17 +17,13 @@ pub(crate) fn check_config(file: &Path) -> anyhow::Result<()> {
         ..ServeArgs::default()
     };
     let config = Config::load(&args)?;
-    let rules = alert_rules::load(
-        &config.prometheus.rule_files,
-        &config.prometheus_dir,
-        &PromqlQuery::new(
-            Arc::default(),
-            // Expressions are only checked: there is nothing to read.
-            Arc::new(promql::memory::MemoryReader::new()),
-            Duration::ZERO,
-            CancellationToken::new(),
-        ),
-    );
+    let rules = with_languages(|languages| {
+        alert_rules::load(
+            &config.prometheus.rule_files,
+            &config.prometheus_dir,
+            languages,
+        )
+    });
     for problem in &rules.problems {
         eprintln!("yagura: {problem}");
     }

@@ -1,10 +1,11 @@
-//! What can be typed: `yagura [serve]`, `yagura backup`, `yagura check`, `yagura import` and
-//! `yagura logs`.
+//! What can be typed: `yagura [serve]`, `yagura backup`, `yagura check`, `yagura import`,
+//! `yagura logs`, `yagura rehearse` and `yagura test`.
 
 mod check;
 mod data;
 mod import;
 mod logs;
+mod rules;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ pub(crate) use check::check_config;
 pub(crate) use data::{BackupArgs, backup, check_data};
 pub(crate) use import::{ImportArgs, import};
 pub(crate) use logs::{LogsArgs, logs};
+pub(crate) use rules::{CheckRulesArgs, TestRulesArgs, check_rules, test_rules};
 
 /// Logs, metrics, alerts and dashboards of a small cluster or one machine, in one process.
 #[derive(Debug, Parser)]
@@ -46,6 +48,17 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: CheckCommand,
     },
+    /// Run unit tests
+    Test {
+        #[command(subcommand)]
+        what: TestCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TestCommand {
+    /// Run unit test files of rules, as `promtool test rules` does
+    Rules(TestRulesArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -60,6 +73,8 @@ pub(crate) enum CheckCommand {
         /// The folder
         folder: PathBuf,
     },
+    /// Check rule files, as `promtool check rules` does
+    Rules(CheckRulesArgs),
 }
 
 /// What can be said on the command line or in the environment. A flag wins over the environment,
