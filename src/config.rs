@@ -3,6 +3,7 @@
 //!
 //! Every key of the file is documented in `docs/configuration.md`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) prometheus_dir: PathBuf,
     pub(crate) alertmanager: Option<alert_notify::Config>,
     pub(crate) heartbeat: Option<alert_notify::HeartbeatConfig>,
+    pub(crate) alerts: Alerts,
     pub(crate) dashboards: Vec<PathBuf>,
     pub(crate) allowed_hosts: Vec<String>,
     /// Whether series may be deleted over HTTP.
@@ -109,6 +111,80 @@ impl Default for Logs {
     }
 }
 
+/// What is said of the built-in rules.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Alerts {
+    builtin: BTreeMap<String, BuiltinRule>,
+}
+
+/// `off`, `on`, or what is different.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum BuiltinRule {
+    Is(Switch),
+    Bool(bool),
+    Differs(Differs),
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Differs {
+    #[serde(rename = "for", default)]
+    hold: Option<String>,
+    #[serde(default)]
+    severity: Option<String>,
+}
+
+impl Alerts {
+    /// Refuses times that are none.
+    fn check(&self) -> anyhow::Result<()> {
+        for (name, rule) in &self.builtin {
+            if let BuiltinRule::Differs(Differs {
+                hold: Some(hold), ..
+            }) = rule
+            {
+                model::duration::parse(hold)
+                    .with_context(|| format!("alerts.builtin.{name}.for"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The changes to built-in rules.
+    pub(crate) fn changes(&self) -> alert_rules::BuiltinChanges {
+        let change = |rule: &BuiltinRule| match rule {
+            BuiltinRule::Is(switch) => alert_rules::BuiltinChange {
+                on: Some(matches!(switch, Switch::On)),
+                ..alert_rules::BuiltinChange::default()
+            },
+            BuiltinRule::Bool(on) => alert_rules::BuiltinChange {
+                on: Some(*on),
+                ..alert_rules::BuiltinChange::default()
+            },
+            BuiltinRule::Differs(differs) => alert_rules::BuiltinChange {
+                on: Some(true),
+                hold: differs
+                    .hold
+                    .as_deref()
+                    .and_then(|hold| model::duration::parse(hold).ok()),
+                severity: differs.severity.clone(),
+            },
+        };
+        self.builtin
+            .iter()
+            .map(|(name, rule)| (name.clone(), change(rule)))
+            .collect()
+    }
+}
+
 /// The file as it is written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -123,6 +199,7 @@ struct File {
     alertmanager: Option<FileOrInline<alert_notify::Draft>>,
     notify: Option<alert_notify::Notify>,
     heartbeat: Option<alert_notify::HeartbeatConfig>,
+    alerts: Alerts,
     dashboards: Vec<PathBuf>,
     allowed_hosts: Vec<String>,
     admin_api: bool,
@@ -143,6 +220,7 @@ impl Config {
             .as_deref()
             .map_or_else(|| "configuration".to_owned(), |p| p.display().to_string());
         check_storage(&file.storage).with_context(|| name.clone())?;
+        file.alerts.check().with_context(|| name.clone())?;
         file.receive.check().with_context(|| name.clone())?;
         let section = match (&args.prometheus_config, file.prometheus) {
             (Some(_), Some(_)) => bail!(
@@ -205,6 +283,7 @@ impl Config {
             prometheus_dir,
             alertmanager,
             heartbeat: file.heartbeat,
+            alerts: file.alerts,
             dashboards: file.dashboards,
             allowed_hosts: file.allowed_hosts,
             admin_api: file.admin_api,

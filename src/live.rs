@@ -215,7 +215,11 @@ impl Live {
             &config.prometheus_dir,
             self.rules.languages(),
         );
-        let mut built_in = alert_rules::builtin(self.rules.languages());
+        let mut built_in = alert_rules::builtin(
+            self.rules.languages(),
+            &config.alerts.changes(),
+            &loaded.groups,
+        );
         let mut groups = std::mem::take(&mut built_in.groups);
         groups.append(&mut loaded.groups);
         let n_rules = groups.iter().map(|group| group.rules.len()).sum();

@@ -282,6 +282,7 @@ impl Reader<'_> {
             interval_ms: interval_ms.filter(|ms| *ms > 0),
             query_offset_ms,
             limit: raw.limit,
+            where_applicable: false,
             rules,
         })
     }
@@ -367,6 +368,7 @@ impl Reader<'_> {
             },
             reads,
             broken: (!broken.is_empty()).then(|| broken.join("; ")),
+            idle: None,
         }
     }
 }

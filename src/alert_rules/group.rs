@@ -78,6 +78,10 @@ struct RuleState {
     /// Whether another rule may make series that look like this one's: then what stood before a
     /// restart cannot be told apart.
     shared: bool,
+    /// Why it is not evaluated at present, in words.
+    not_applicable: Option<String>,
+    /// When that was last looked at.
+    looked_ms: Option<i64>,
     alerts: Alerts,
     /// Series of the last evaluation.
     written: HashSet<Labels>,
@@ -94,8 +98,10 @@ impl RuleState {
             None => (RuleHealth::Unknown, String::new()),
         };
         Self {
-            spec,
             shared: false,
+            not_applicable: spec.idle.clone(),
+            looked_ms: None,
+            spec,
             alerts: Alerts::default(),
             written: HashSet::new(),
             health,
@@ -110,6 +116,12 @@ impl RuleState {
         self.last_error = error;
     }
 }
+
+/// How often it is looked whether a built-in rule has something to say here, milliseconds.
+const APPLIES_LOOK_MS: i64 = 5 * 60_000;
+
+/// What a built-in rule needs must have been there within this time, milliseconds.
+const APPLIES_BACK_MS: i64 = 60 * 60_000;
 
 /// Evaluations after which `for` is restored: the first finds the alerts, the second knows that
 /// they are not of the moment of starting.
@@ -252,7 +264,7 @@ impl Group {
             tracing::warn!(group = %self.spec.name, %error, "cannot end series of removed rules");
         }
         for i in 0..self.rules.len() {
-            if self.rules[i].spec.broken.is_some() {
+            if self.rules[i].spec.broken.is_some() || !self.applies(i, now_ms, world) {
                 continue;
             }
             if self.series.is_awaited(&self.rules[i].spec.reads) {
@@ -284,6 +296,35 @@ impl Group {
             rule.last_evaluation_ms = now_ms;
             rule.duration = (world.elapsed)().saturating_sub(started);
         }
+    }
+
+    /// Whether a rule is to be evaluated. What it needs is looked for now and then only; one that
+    /// has alerts or series goes on until they have ended.
+    fn applies(&mut self, i: usize, now_ms: i64, world: &World<'_>) -> bool {
+        let where_applicable = self.spec.where_applicable;
+        let rule = &mut self.rules[i];
+        if rule.spec.idle.is_some() {
+            return false;
+        }
+        if !where_applicable || rule.alerts.any_active() || !rule.written.is_empty() {
+            rule.not_applicable = None;
+            return true;
+        }
+        let fresh = |looked_ms: i64| (0..APPLIES_LOOK_MS).contains(&(now_ms - looked_ms));
+        if !rule.looked_ms.is_some_and(fresh) {
+            let language = world.languages.of(rule.spec.source);
+            let since_ms = now_ms - APPLIES_BACK_MS;
+            // What cannot be said is no reason to be silent.
+            let missing = language
+                .missing(&rule.spec.expression, since_ms, now_ms)
+                .unwrap_or_default();
+            rule.not_applicable = (!missing.is_empty()).then(|| {
+                let missing: Vec<String> = missing.into_iter().map(|m| m.what).collect();
+                format!("not applicable here: {}", missing.join(", "))
+            });
+            rule.looked_ms = Some(now_ms);
+        }
+        rule.not_applicable.is_none()
     }
 
     fn rule(
@@ -456,6 +497,7 @@ fn rule_snapshot(rule: &RuleState) -> RuleSnapshot {
                 alerts: rule.alerts.snapshot(),
             },
         },
+        not_applicable: rule.not_applicable.clone(),
         health: rule.health,
         last_error: rule.last_error.clone(),
         last_evaluation_ms: rule.last_evaluation_ms,

@@ -7,6 +7,7 @@
 
 mod alerting;
 mod builtin;
+mod doctor;
 mod expand;
 mod file;
 mod group;
@@ -15,8 +16,10 @@ mod manager;
 mod metrics;
 mod promql_query;
 mod query;
+pub mod rehearse;
 mod restore;
 mod schedule;
+mod scratch;
 mod series;
 mod snapshot;
 mod spec;
@@ -27,7 +30,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use builtin::{BUILTIN_FILE, builtin};
+pub use builtin::{BUILTIN_FILE, BuiltinChange, BuiltinChanges, builtin};
+pub use doctor::Missing;
 pub use file::{FILE_BYTES_MAX, FILES_MAX, Loaded, Problem, load, parse};
 pub use group::{ALERTS_PER_RULE_MAX, Evaluation, Group, RECORDED_SERIES_PER_RULE_MAX, World};
 pub use log_query::LogQuery;

@@ -7,6 +7,7 @@ use model::{Labels, METRIC_NAME, MatchOp, Matcher, Sample, Samples, Selection, S
 use promql::{Answer, Context, Engine, ErrorKind, QueryError};
 use tokio_util::sync::CancellationToken;
 
+use crate::doctor::{self, Missing};
 use crate::query::{Reads, RuleQuery};
 
 /// The most series that restoring the state of one rule may read.
@@ -73,6 +74,21 @@ impl RuleQuery for PromqlQuery {
         };
         self.engine
             .instant(&*self.series, expression, time_ms, &context)
+    }
+
+    fn missing(
+        &self,
+        expression: &str,
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<Missing>, QueryError> {
+        let mut all = Vec::new();
+        for selector in self.engine.needed(expression)? {
+            let found = doctor::missing(&*self.series, &selector.matchers, start_ms, end_ms)
+                .map_err(|e| failed(&e))?;
+            all.extend(found.filter(|missing| !all.contains(missing)));
+        }
+        Ok(all)
     }
 
     fn latest(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use model::{Labels, Matcher, Sample};
 use promql::{Answer, QueryError};
 
+use crate::doctor::Missing;
 use crate::spec::Source;
 
 /// Which metrics an expression reads.
@@ -57,6 +58,21 @@ pub trait RuleQuery: Send + Sync {
     /// The value of an expression at one time, milliseconds since 1970-01-01 UTC. Gives up by
     /// itself after the time that a query may take.
     fn instant(&self, expression: &str, time_ms: i64) -> Result<Answer, QueryError>;
+
+    /// What an expression needs and cannot find among the series of a time range
+    /// (`start_ms < timestamp <= end_ms`); nothing where it can give something.
+    ///
+    /// # Errors
+    /// Those of the expression and of the store.
+    fn missing(
+        &self,
+        expression: &str,
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<Missing>, QueryError> {
+        let _ = (expression, start_ms, end_ms);
+        Ok(Vec::new())
+    }
 
     /// Where a person sees what an expression finds: a path of our own pages.
     fn link(&self, expression: &str) -> String {

@@ -100,6 +100,9 @@ pub struct RuleSnapshot {
     pub labels: Labels,
     /// What it makes.
     pub kind: RuleKind,
+    /// Why it is not evaluated: a built-in rule that has nothing to say about this machine, or is
+    /// switched off. In words.
+    pub not_applicable: Option<String>,
     /// Whether the last evaluation worked.
     pub health: RuleHealth,
     /// Why it did not; else empty.

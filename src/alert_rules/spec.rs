@@ -76,6 +76,8 @@ pub struct RuleSpec {
     /// Why it cannot be evaluated, where it cannot: such a rule is shown, with its error, and
     /// left alone.
     pub broken: Option<String>,
+    /// Why it is not evaluated though it could be (a built-in rule that is switched off).
+    pub idle: Option<String>,
 }
 
 /// A group of rules that are evaluated one after the other.
@@ -92,6 +94,9 @@ pub struct GroupSpec {
     pub query_offset_ms: Option<i64>,
     /// Most alerts or series that each of its rules may give; 0 for the limits of this room.
     pub limit: usize,
+    /// Whether a rule is left alone as long as what it needs does not exist: built-in rules,
+    /// which are written for any machine.
+    pub where_applicable: bool,
     /// Its rules, in order of evaluation.
     pub rules: Vec<Arc<RuleSpec>>,
 }

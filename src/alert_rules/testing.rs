@@ -223,26 +223,36 @@ impl SeriesReader for Memory {
 
     fn series(
         &self,
-        _: &[Matcher],
-        _: i64,
-        _: i64,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
         _: usize,
     ) -> Result<(Vec<Labels>, bool), StoreError> {
-        Err(StoreError::Refused("rules do not list series".to_owned()))
+        let range = |s: &Sample| s.timestamp_ms > start_ms && s.timestamp_ms <= end_ms;
+        let inner = self.inner.lock();
+        let all = inner.samples.iter();
+        let found = all
+            .filter(|(labels, _)| matchers.iter().all(|m| m.matches_labels(labels)))
+            .filter(|(_, samples)| samples.iter().any(range));
+        Ok((found.map(|(labels, _)| labels.clone()).collect(), false))
     }
 
-    fn label_names(&self, _: &[Matcher], _: i64, _: i64) -> Result<Vec<String>, StoreError> {
-        Err(StoreError::Refused("rules do not list labels".to_owned()))
+    fn label_names(&self, matchers: &[Matcher], a: i64, b: i64) -> Result<Vec<String>, StoreError> {
+        let (series, _) = self.series(matchers, a, b, usize::MAX)?;
+        let labels = series.iter().flat_map(|labels| labels.iter());
+        Ok(labels.map(|label| label.name.to_string()).collect())
     }
 
     fn label_values(
         &self,
-        _: &str,
-        _: &[Matcher],
-        _: i64,
-        _: i64,
+        name: &str,
+        matchers: &[Matcher],
+        a: i64,
+        b: i64,
     ) -> Result<Vec<String>, StoreError> {
-        Err(StoreError::Refused("rules do not list labels".to_owned()))
+        let (series, _) = self.series(matchers, a, b, usize::MAX)?;
+        let values = series.iter().filter_map(|labels| labels.get(name));
+        Ok(values.map(str::to_owned).collect())
     }
 
     fn metadata(&self) -> BTreeMap<String, MetricMetadata> {

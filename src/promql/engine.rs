@@ -230,6 +230,14 @@ impl Engine {
     pub fn selectors(&self, text: &str) -> Result<Vec<syntax::Selector>, QueryError> {
         Ok(self.parse(text)?.selectors().into_iter().cloned().collect())
     }
+
+    /// Parses an expression and lists the selectors without which it gives nothing.
+    ///
+    /// # Errors
+    /// `BadData` when it does not parse.
+    pub fn needed(&self, text: &str) -> Result<Vec<syntax::Selector>, QueryError> {
+        Ok(self.parse(text)?.needed().into_iter().cloned().collect())
+    }
 }
 
 fn answer(query: &Query<'_>, value: Value) -> Answer {

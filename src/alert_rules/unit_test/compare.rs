@@ -7,7 +7,7 @@ use model::{Labels, METRIC_NAME, MatchOp};
 use promql::{Context, Engine, Value};
 
 use super::file::{AlertTest, ExprTest};
-use super::store::TestStore;
+use crate::scratch::Scratch;
 
 /// Alerts in order of their labels, texts included.
 #[derive(Debug, PartialEq)]
@@ -130,7 +130,7 @@ pub(super) fn labels(engine: &Engine, text: &str) -> Result<Labels, String> {
 /// Compares the value of an expression with what was expected of it.
 pub(super) fn expression(
     engine: &Engine,
-    store: &TestStore,
+    store: &Scratch,
     test: &ExprTest,
     time_ms: i64,
     fuzzy: bool,

@@ -11,7 +11,6 @@
 mod compare;
 mod file;
 mod notation;
-mod store;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -28,10 +27,10 @@ use crate::group::{Group, World};
 use crate::log_query::LogQuery;
 use crate::promql_query::PromqlQuery;
 use crate::query::Languages;
+use crate::scratch::Scratch;
 use crate::snapshot::{AlertState, RuleKind};
 use compare::Alerts;
 use file::{File, InputLine, Start, TestGroup};
-use store::TestStore;
 
 /// promtool's interval where a file names none.
 const INTERVAL_MS_DEFAULT: i64 = 60_000;
@@ -105,7 +104,7 @@ impl Run<'_> {
 
     fn run(&self) -> Result<Vec<String>, String> {
         let start_ms = self.start_ms()?;
-        let store = Arc::new(TestStore::default());
+        let store = Arc::new(Scratch::default());
         let engine = Arc::new(Engine::new(promql::Options {
             subquery_step_ms: self.interval_ms,
             ..promql::Options::default()
@@ -171,7 +170,7 @@ impl Run<'_> {
         Ok(groups)
     }
 
-    fn fill(&self, engine: &Engine, store: &TestStore, start_ms: i64) -> Result<(), String> {
+    fn fill(&self, engine: &Engine, store: &Scratch, start_ms: i64) -> Result<(), String> {
         let step_ms = duration(self.test.interval.as_deref(), self.interval_ms)
             .map_err(|error| format!("interval: {error}"))?;
         for input in &self.test.input_series {
@@ -282,7 +281,7 @@ impl Run<'_> {
     fn expressions(
         &self,
         engine: &Engine,
-        store: &TestStore,
+        store: &Scratch,
         start_ms: i64,
     ) -> Result<Vec<String>, String> {
         let mut failures = Vec::new();
@@ -345,3 +344,6 @@ fn firing(groups: &[Group], name: &str) -> Alerts {
     }
     Alerts::found(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ mod error;
 mod expr;
 mod json;
 mod literal;
+mod needed;
 mod outline;
 mod parser;
 mod print;

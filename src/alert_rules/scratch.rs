@@ -1,34 +1,39 @@
-//! The metric store of a unit test: in memory, written by the test and by the rules.
+//! A metric store in memory for rules that are tried out: in unit tests and rehearsals.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use model::{
-    Labels, Matcher, MetricMetadata, SampleSink, Scrape, Selection, SeriesCursor, SeriesReader,
-    SlotId, StoreError, TargetId,
+    Histogram, Labels, Matcher, MetricMetadata, SampleSink, Scrape, Selection, SeriesCursor,
+    SeriesReader, SlotId, StoreError, TargetId,
 };
 use parking_lot::{Mutex, RwLock};
 use promql::memory::MemoryReader;
 
+/// The most samples that it takes.
+const SAMPLES_MAX: usize = 10_000_000;
+
 /// Takes samples and answers with them.
 #[derive(Default)]
-pub(super) struct TestStore {
+pub(crate) struct Scratch {
     series: RwLock<MemoryReader>,
     slots: Mutex<Slots>,
 }
 
 #[derive(Default)]
 struct Slots {
+    samples: usize,
     labels: Vec<Labels>,
     by_labels: HashMap<Labels, SlotId>,
 }
 
-impl TestStore {
-    pub(super) fn push(&self, labels: &Labels, timestamp_ms: i64, value: f64) {
+impl Scratch {
+    pub(crate) fn push(&self, labels: &Labels, timestamp_ms: i64, value: f64) {
         self.series.write().push(labels, timestamp_ms, value);
     }
 }
 
-impl SampleSink for TestStore {
+impl SampleSink for Scratch {
     fn open_target(&self, _: &str) -> Result<TargetId, StoreError> {
         Ok(TargetId(0))
     }
@@ -45,7 +50,13 @@ impl SampleSink for TestStore {
     }
 
     fn append(&self, scrape: Scrape<'_>) -> Result<usize, StoreError> {
-        let slots = self.slots.lock();
+        let mut slots = self.slots.lock();
+        slots.samples += scrape.samples.len();
+        if slots.samples > SAMPLES_MAX {
+            return Err(StoreError::Limit(format!(
+                "rules that are tried out may make {SAMPLES_MAX} samples"
+            )));
+        }
         let mut series = self.series.write();
         for (slot, value) in scrape.samples {
             let labels = slots
@@ -57,12 +68,24 @@ impl SampleSink for TestStore {
         Ok(scrape.samples.len())
     }
 
+    /// Rules record numbers; a histogram among their results is refused before it comes here.
+    fn append_histograms(
+        &self,
+        _: TargetId,
+        _: i64,
+        _: &[(SlotId, Arc<Histogram>)],
+    ) -> Result<usize, StoreError> {
+        Err(StoreError::Refused(
+            "native histograms are not recorded where rules are tried out".to_owned(),
+        ))
+    }
+
     fn close_target(&self, _: TargetId) {}
 
     fn describe(&self, _: &str, _: &MetricMetadata) {}
 }
 
-impl SeriesReader for TestStore {
+impl SeriesReader for Scratch {
     fn select(&self, selection: &Selection) -> Result<Vec<Box<dyn SeriesCursor>>, StoreError> {
         self.series.read().select(selection)
     }
