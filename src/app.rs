@@ -292,6 +292,12 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         }
     });
 
+    let history = alert_rules::rehearse::History {
+        engine: engine.clone(),
+        series: metrics.clone(),
+        timeout: QUERY_TIMEOUT,
+    };
+
     // The browser's side.
     let ready = Arc::new(AtomicBool::new(false));
     let status = Arc::new(StatusSource {
@@ -332,6 +338,17 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         logs,
         engine,
         state,
+        rehearse: Arc::new({
+            let rules = rules.clone();
+            move |asked: &serve::Rehearse| {
+                rules.rehearse(
+                    &history,
+                    (&asked.file, &asked.text),
+                    (asked.start_ms, asked.end_ms),
+                    &*asked.stop,
+                )
+            }
+        }),
         rule_groups: Arc::new({
             let rules = rules.clone();
             move || rules.groups()

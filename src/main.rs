@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{CheckCommand, Cli, Command, TestCommand};
+use cli::{CheckCommand, Cli, Command, RehearseCommand, TestCommand};
 
 /// Returns memory to the system sooner and fragments less than the C library's allocator.
 #[global_allocator]
@@ -38,6 +38,9 @@ fn main() -> ExitCode {
         Some(Command::Check {
             what: CheckCommand::Rules(args),
         }) => cli::check_rules(&args),
+        Some(Command::Rehearse {
+            what: RehearseCommand::Rules(args),
+        }) => cli::rehearse_rules(&args),
         Some(Command::Test {
             what: TestCommand::Rules(args),
         }) => cli::test_rules(&args),

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::group::{Evaluation, Group, World};
 use crate::metrics::Metrics;
 use crate::query::{Languages, RuleQuery};
+use crate::rehearse::{self, History, Rehearsal};
 use crate::schedule::Schedule;
 use crate::snapshot::{AlertState, GroupSnapshot, RuleKind};
 use crate::spec::{GroupSpec, RuleSpec};
@@ -166,6 +167,28 @@ impl RuleManager {
             metrics: &*self.metrics_query,
             logs: &*self.logs_query,
         }
+    }
+
+    /// Evaluates a rule file over the kept history, with the settings in force. Blocks; nothing is
+    /// stored and nobody is told.
+    pub fn rehearse(
+        &self,
+        history: &History,
+        (file, text): (&str, &str),
+        (start_ms, end_ms): (i64, i64),
+        stop: &dyn Fn() -> bool,
+    ) -> Rehearsal {
+        let options = self.options.read().clone();
+        let plan = rehearse::Plan {
+            file,
+            text,
+            start_ms,
+            end_ms,
+            interval_ms: options.evaluation_interval.as_millis() as i64,
+            external_labels: &options.external_labels,
+            external_url: &options.external_url,
+        };
+        rehearse::rehearse(&plan, history, &*self.logs_query, stop)
     }
 
     /// Replaces the settings; a new evaluation interval holds for groups from the next `apply`.

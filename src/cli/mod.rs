@@ -5,6 +5,7 @@ mod check;
 mod data;
 mod import;
 mod logs;
+mod rehearse;
 mod rules;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub(crate) use check::check_config;
 pub(crate) use data::{BackupArgs, backup, check_data};
 pub(crate) use import::{ImportArgs, import};
 pub(crate) use logs::{LogsArgs, logs};
+pub(crate) use rehearse::{RehearseArgs, rehearse_rules};
 pub(crate) use rules::{CheckRulesArgs, TestRulesArgs, check_rules, test_rules};
 
 /// Logs, metrics, alerts and dashboards of a small cluster or one machine, in one process.
@@ -48,11 +50,22 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: CheckCommand,
     },
+    /// Try something out on the kept history
+    Rehearse {
+        #[command(subcommand)]
+        what: RehearseCommand,
+    },
     /// Run unit tests
     Test {
         #[command(subcommand)]
         what: TestCommand,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RehearseCommand {
+    /// Say when the rules of a file would have fired, and which of them never can
+    Rules(RehearseArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use alert_rules::GroupSnapshot;
+use alert_rules::rehearse::Rehearsal;
 use log_query::LogReader;
 use model::{LogCollector, LogSource, ScrapeTarget, SeriesAdmin, SeriesReader};
 use tokio::sync::Semaphore;
@@ -41,6 +42,8 @@ pub struct Services {
     pub notifier: Arc<alert_notify::Notifier>,
     /// How each way of telling is doing, Alertmanagers elsewhere included.
     pub notify_health: View<Vec<alert_notify::WayHealth>>,
+    /// Evaluates a rule file over the kept history; blocks.
+    pub rehearse: Arc<dyn Fn(&Rehearse) -> Rehearsal + Send + Sync>,
     /// Scrape targets, the built-in collectors included.
     pub scrape_targets: View<Vec<ScrapeTarget>>,
     /// Log files and what is being done with them.
@@ -70,6 +73,20 @@ pub struct Services {
     pub query_slots: Arc<Semaphore>,
     /// What this room counts about itself.
     pub metrics: Metrics,
+}
+
+/// What is rehearsed.
+pub struct Rehearse {
+    /// What messages call the file.
+    pub file: String,
+    /// A rule file.
+    pub text: String,
+    /// Beginning, milliseconds since 1970-01-01 UTC.
+    pub start_ms: i64,
+    /// End, milliseconds since 1970-01-01 UTC.
+    pub end_ms: i64,
+    /// Says yes once nobody waits for it any more.
+    pub stop: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// A background task as the Status page shows it.

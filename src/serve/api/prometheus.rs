@@ -4,7 +4,7 @@
 //!   `/api/v1/format_query`, `/api/v1/parse_query`.
 //! - `series.rs`: `/api/v1/labels`, `/api/v1/label/{name}/values`, `/api/v1/series`,
 //!   `/api/v1/metadata`.
-//! - `rules.rs`: `/api/v1/rules`, `/api/v1/alerts`.
+//! - `rules.rs`: `/api/v1/rules`, `/api/v1/alerts`, `/api/v1/rules/rehearse`.
 //! - `status.rs`: `/api/v1/status/*`; `targets.rs`: `/api/v1/targets*`, `/api/v1/scrape_pools`.
 //! - `federate.rs`: `/federate`; `admin.rs`: `/api/v1/admin/tsdb/*`.
 //!
@@ -24,9 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::{Method, header};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use model::Matcher;
 
 use super::error::ApiError;
@@ -54,6 +54,10 @@ pub(crate) fn router() -> Router<Arc<Services>> {
         .route("/api/v1/series", get(series::series).post(series::series))
         .route("/api/v1/metadata", get(series::metadata))
         .route("/api/v1/rules", get(rules::rules))
+        .route(
+            "/api/v1/rules/rehearse",
+            post(rules::rehearse).layer(DefaultBodyLimit::max(RULE_FILE_BYTES_MAX)),
+        )
         .route("/api/v1/alerts", get(rules::alerts))
         .route("/api/v1/targets", get(targets::targets))
         .route("/api/v1/targets/metadata", get(targets::metadata))
@@ -78,6 +82,9 @@ pub(crate) fn router() -> Router<Arc<Services>> {
             put(admin::snapshot).post(admin::snapshot),
         )
 }
+
+/// The largest rule file that is rehearsed, bytes.
+const RULE_FILE_BYTES_MAX: usize = 8 << 20;
 
 /// The parameters of a request: those of a form before those of the URL, as Go reads them.
 struct Form(Params);

@@ -268,11 +268,13 @@ mod tests {
                 state: *state,
                 active_at_ms: *since_ms,
                 fired_at_ms: None,
+                keep_firing_since_ms: None,
                 value: 1.0,
             });
         let rule = RuleSnapshot {
             name: "Rule".to_owned(),
             expression: expression.to_owned(),
+            source: alert_rules::Source::Metrics,
             labels: Labels::empty(),
             kind: RuleKind::Alerting {
                 for_ms: 0,
@@ -280,6 +282,7 @@ mod tests {
                 annotations: Labels::empty(),
                 alerts: alerts.collect(),
             },
+            not_applicable: None,
             health: RuleHealth::Ok,
             last_error: String::new(),
             last_evaluation_ms: 0,
@@ -289,6 +292,7 @@ mod tests {
             name: "group".to_owned(),
             file: "file".to_owned(),
             interval_ms: 15_000,
+            limit: 0,
             rules: vec![rule],
             last_evaluation_ms: 0,
             evaluation_duration_s: 0.0,

@@ -307,6 +307,24 @@ async fn rules_alerts_and_targets_have_prometheus_shape() {
     }
     let only_recording = get("/api/v1/rules?type=record").await;
     assert!(!only_recording.to_string().contains("\"alerting\""));
+    let names = |page: &Value| {
+        let groups = page["groups"].as_array().expect("groups");
+        let names = groups
+            .iter()
+            .map(|g| g["name"].as_str().expect("a name").to_owned());
+        names.collect::<Vec<_>>()
+    };
+    let first = get("/api/v1/rules?group_limit=1").await;
+    let token = first["groupNextToken"].as_str().expect("more groups");
+    let second = get(&format!(
+        "/api/v1/rules?group_limit=1&group_next_token={token}"
+    ))
+    .await;
+    assert_ne!(names(&first), names(&second));
+    let selected = get("/api/v1/rules?match[]={severity=\"warning\"}").await;
+    assert_ne!(names(&selected), Vec::<String>::new());
+    let none = get("/api/v1/rules?match[]={severity=\"page\"}").await;
+    assert_eq!(names(&none), Vec::<String>::new());
     let alerts = get("/api/v1/alerts").await;
     let alerts = alerts["alerts"].as_array().expect("alerts");
     assert!(alerts.iter().any(|alert| alert["state"] == "firing"));

@@ -130,7 +130,7 @@ pub(super) async fn exemplars(
 
 /// Says that nobody waits any more, once it is dropped: with the handler's future, that is when
 /// the client goes away or the answer is on its way.
-struct Waiting(Arc<AtomicBool>);
+pub(super) struct Waiting(pub(super) Arc<AtomicBool>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
