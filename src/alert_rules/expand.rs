@@ -50,6 +50,7 @@ impl Expander<'_> {
             labels: labels.filtered(|name| name != "alertname"),
             timestamp_ms: self.time_ms,
             value: f64::NAN,
+            histogram: None,
         };
         let mut texts = LabelsBuilder::default();
         Filled::new(self, &point).set(annotations, &mut texts);

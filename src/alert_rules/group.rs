@@ -118,7 +118,7 @@ impl RuleState {
 }
 
 /// How often it is looked whether a built-in rule has something to say here, milliseconds.
-const APPLIES_LOOK_MS: i64 = 5 * 60_000;
+const APPLIES_LOOK_MS: i64 = 60_000;
 
 /// What a built-in rule needs must have been there within this time, milliseconds.
 const APPLIES_BACK_MS: i64 = 60 * 60_000;
@@ -538,6 +538,13 @@ fn recorded(spec: &RuleSpec, points: &[Point], limit: usize) -> Result<Vec<(Labe
             "exceeded limit of {limit} with {} series",
             points.len()
         ));
+    }
+    if points.iter().any(|point| point.histogram.is_some()) {
+        return Err(
+            "the expression gives native histograms, which rules cannot record yet: record a \
+             quantile, count or sum of them"
+                .to_owned(),
+        );
     }
     let samples: Vec<(Labels, f64)> = points
         .iter()

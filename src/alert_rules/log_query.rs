@@ -239,6 +239,7 @@ fn of_logql(value: logql::Value, time_ms: i64) -> Value {
                         labels: column.labels,
                         timestamp_ms: time_ms,
                         value,
+                        histogram: None,
                     })
                 })
                 .collect(),
@@ -269,6 +270,7 @@ fn points(table: &Table, time_ms: i64) -> Vec<Point> {
                 labels: labels.build(),
                 timestamp_ms: time_ms,
                 value: value.unwrap_or(1.0),
+                histogram: None,
             }
         })
         .collect()

@@ -77,6 +77,8 @@ struct Firing {
 
 /// Rehearses a file; fails where something is wrong with it.
 pub(crate) fn rehearse_rules(args: &RehearseArgs) -> ExitCode {
+    // Only fails where one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let done = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
