@@ -145,6 +145,7 @@ fn report(data: &Data, since: &str) -> String {
                 writeln!(out, "would not have fired (it was pending for a while)")
             }
             (_, 0, _) => writeln!(out, "would not have fired"),
+            (_, 1, false) => writeln!(out, "would have fired once"),
             (_, n, cut) => {
                 let more = if cut { "more than " } else { "" };
                 writeln!(out, "would have fired {more}{n} times")
