@@ -366,6 +366,22 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             let scraper = scraper.clone();
             move || scraper.targets()
         }),
+        dropped_targets: Arc::new({
+            let scraper = scraper.clone();
+            move || scraper.dropped()
+        }),
+        dropped_counts: Arc::new({
+            let scraper = scraper.clone();
+            move || scraper.dropped_counts()
+        }),
+        discoveries: Arc::new({
+            let scraper = scraper.clone();
+            move || scraper.discoveries()
+        }),
+        relabel_steps: Arc::new({
+            let scraper = scraper.clone();
+            move |job: &str, discovered: &model::Labels| scraper.relabel_steps(job, discovered)
+        }),
         log_sources: Arc::new({
             let (tail, receiver) = (tail.clone(), receiver.clone());
             move || inputs::sources(tail.sources(), &receiver)
@@ -415,20 +431,14 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             receive::syslog::run(receiver.clone(), syslog.clone(), cancel)
         });
     }
+    let targets = scraper.summary();
     tasks.spawn("scraper", move |cancel| scraper.clone().run(cancel));
     let summary = tail.summary();
     tasks.spawn_thread("log collector", move |cancel| tail.run(&cancel));
     ready.store(true, Ordering::Relaxed);
 
-    let n_targets = 2 + config
-        .prometheus
-        .scrape_configs
-        .iter()
-        .flat_map(|job| &job.static_configs)
-        .map(|group| group.targets.len())
-        .sum::<usize>();
     say(&format!(
-        "Yagura is at http://{}, following {summary}, scraping {n_targets} targets, {} alert rules",
+        "Yagura is at http://{}, following {summary}, scraping {targets}, {} alert rules",
         reachable(address),
         live.report().rules
     ));

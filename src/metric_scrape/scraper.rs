@@ -290,6 +290,27 @@ impl Scraper {
         shown.values().map(|target| target.lock().clone()).collect()
     }
 
+    /// What the plan has, in words for the first line of the log: `3 targets`, `2 targets and
+    /// those that 1 discovery finds`.
+    pub fn summary(&self) -> String {
+        let wanted = self.wanted.lock();
+        let listed: usize = wanted
+            .jobs
+            .iter()
+            .map(|job| job.targets.targets.len())
+            .sum();
+        let looking: usize = wanted.jobs.iter().map(|job| job.discoveries.len()).sum();
+        let targets = match listed + wanted.locals.len() {
+            1 => "1 target".to_owned(),
+            count => format!("{count} targets"),
+        };
+        match looking {
+            0 => targets,
+            1 => format!("{targets} and those that 1 discovery finds"),
+            count => format!("{targets} and those that {count} discoveries find"),
+        }
+    }
+
     /// Targets that relabelling drops, by job; of each job so many as are kept.
     pub fn dropped(&self) -> Vec<DroppedTarget> {
         let wanted = self.wanted.lock();

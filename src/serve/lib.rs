@@ -25,7 +25,9 @@ mod time_range;
 
 pub use metrics::Metrics;
 pub use server::run;
-pub use services::{ImportLines, Rehearse, Services, StatusReport, TaskReport, Totals, View};
+pub use services::{
+    ImportLines, Rehearse, RelabelSteps, Services, StatusReport, TaskReport, Totals, View,
+};
 
 use std::sync::Arc;
 

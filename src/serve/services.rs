@@ -1,12 +1,16 @@
 //! What the browser's side may ask of the rest of the house: traits and snapshots, handed over by
 //! the binary. Closures return values that were copied under a short lock.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alert_rules::GroupSnapshot;
 use alert_rules::rehearse::Rehearsal;
 use log_query::LogReader;
-use model::{LogCollector, LogSource, ScrapeTarget, SeriesAdmin, SeriesReader};
+use model::{
+    DiscoveryState, DroppedTarget, Labels, LogCollector, LogSource, RelabelStep, ScrapeTarget,
+    SeriesAdmin, SeriesReader,
+};
 use tokio::sync::Semaphore;
 
 use crate::Metrics;
@@ -18,6 +22,10 @@ pub type View<T> = Arc<dyn Fn() -> T + Send + Sync>;
 /// what is wrong with some of them; an error is a sentence, and whether trying again may help.
 pub type ImportLines =
     Arc<dyn Fn(&[u8]) -> Result<(u64, Vec<String>), (String, bool)> + Send + Sync>;
+
+/// Tells what `relabel_configs` of a job (its name) do to the labels that a target was found with,
+/// rule by rule; nothing for a job that is not there.
+pub type RelabelSteps = Arc<dyn Fn(&str, &Labels) -> Vec<RelabelStep> + Send + Sync>;
 
 /// The doors into the rest of the house.
 pub struct Services {
@@ -46,6 +54,14 @@ pub struct Services {
     pub rehearse: Arc<dyn Fn(&Rehearse) -> Rehearsal + Send + Sync>,
     /// Scrape targets, the built-in collectors included.
     pub scrape_targets: View<Vec<ScrapeTarget>>,
+    /// Targets that relabelling drops, by job; of each job so many as are kept.
+    pub dropped_targets: View<Vec<DroppedTarget>>,
+    /// How many targets relabelling drops, by job; jobs that drop none are there with 0.
+    pub dropped_counts: View<BTreeMap<String, usize>>,
+    /// Where targets are looked for, and why a look failed.
+    pub discoveries: View<Vec<DiscoveryState>>,
+    /// What relabelling does to a target.
+    pub relabel_steps: RelabelSteps,
     /// Log files and what is being done with them.
     pub log_sources: View<Vec<LogSource>>,
     /// Takes what others send; `None` where nobody may send over HTTP.

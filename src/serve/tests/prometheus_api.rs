@@ -349,10 +349,15 @@ async fn rules_alerts_and_targets_have_prometheus_shape() {
             .iter()
             .all(|target| target["scrapeInterval"].is_string())
     );
-    assert_eq!(
-        get("/api/v1/targets?state=dropped").await["activeTargets"],
-        json!([])
-    );
+    let dropped = get("/api/v1/targets?state=dropped").await;
+    assert_eq!(dropped["activeTargets"], json!([]));
+    let first = &dropped["droppedTargets"][0];
+    assert_eq!(first["scrapePool"], "nas");
+    assert_eq!(first["discoveredLabels"]["rack"], "cellar");
+    assert_eq!(dropped["droppedTargetCounts"], json!({"nas": 7}));
+    let active = get("/api/v1/targets?state=active&scrapePool=yagura").await;
+    assert_eq!(active["droppedTargets"], json!([]));
+    assert_eq!(active["activeTargets"].as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test]

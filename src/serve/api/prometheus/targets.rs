@@ -29,16 +29,29 @@ pub(super) async fn targets(
         )));
     }
     let pool = form.0.text("scrapePool");
-    let active: Vec<Value> = (services.scrape_targets)()
-        .iter()
-        .filter(|target| state != "dropped" && (pool.is_empty() || target.scrape_pool == pool))
-        .map(target_json)
-        .collect();
-    // Targets that relabelling drops are not kept.
+    let wanted = |of: &str| pool.is_empty() || pool == of;
+    let mut active: Vec<Value> = Vec::new();
+    if state != "dropped" {
+        let targets = (services.scrape_targets)();
+        let targets = targets.iter().filter(|target| wanted(&target.scrape_pool));
+        active.extend(targets.map(target_json));
+    }
+    let mut dropped: Vec<Value> = Vec::new();
+    if state != "active" {
+        let targets = (services.dropped_targets)();
+        let targets = targets.iter().filter(|target| wanted(&target.scrape_pool));
+        dropped.extend(targets.map(|target| {
+            json!({
+                "discoveredLabels": object(&target.discovered_labels),
+                "scrapePool": target.scrape_pool,
+            })
+        }));
+    }
+    // Fewer dropped targets may be kept than there are (`keep_dropped_targets`): the counts tell.
     Ok(json::success(&json!({
         "activeTargets": active,
-        "droppedTargets": [],
-        "droppedTargetCounts": {},
+        "droppedTargets": dropped,
+        "droppedTargetCounts": (services.dropped_counts)(),
     })))
 }
 
