@@ -321,9 +321,9 @@ async fn rules_alerts_and_targets_have_prometheus_shape() {
     ))
     .await;
     assert_ne!(names(&first), names(&second));
-    let selected = get("/api/v1/rules?match[]={severity=\"warning\"}").await;
+    let selected = get("/api/v1/rules?match[]=%7Bseverity%3D%22warning%22%7D").await;
     assert_ne!(names(&selected), Vec::<String>::new());
-    let none = get("/api/v1/rules?match[]={severity=\"page\"}").await;
+    let none = get("/api/v1/rules?match[]=%7Bseverity%3D%22page%22%7D").await;
     assert_eq!(names(&none), Vec::<String>::new());
     let alerts = get("/api/v1/alerts").await;
     let alerts = alerts["alerts"].as_array().expect("alerts");
