@@ -83,6 +83,7 @@ fn date(seconds: f64) -> Option<DateTime> {
     if !seconds.is_finite() {
         return None;
     }
-    let time = Timestamp::from_second(seconds.floor() as i64).ok()?;
+    // Parts of a second are cut off, also those before 1970.
+    let time = Timestamp::from_second(seconds as i64).ok()?;
     Some(TimeZone::UTC.to_datetime(time))
 }

@@ -1,116 +1,9 @@
-//! Needs the program `prometheus` (any version from 2.41 on): skipped with a sentence without it.
-//!
 //! Some two thousand expressions, right and wrong, are given to Prometheus' own parser through
 //! its `/api/v1/format_query` and to ours: both must understand or refuse them alike, and write
 //! those that they understand in the same way. The list keeps to what Prometheus 2.41 knew; what
 //! is newer is tested beside our parser.
 
-#![allow(
-    clippy::print_stdout,
-    reason = "a test says what it compared, or why it did not"
-)]
-
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// How long Prometheus may take to start.
-const START_MAX: Duration = Duration::from_mins(1);
-
-/// A running Prometheus that scrapes nothing, with its folder.
-struct Prometheus {
-    process: Child,
-    folder: PathBuf,
-    address: SocketAddr,
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        self.process.kill().expect("it was ours to end");
-        self.process.wait().expect("it has ended");
-        std::fs::remove_dir_all(&self.folder).expect("the folder was ours");
-    }
-}
-
-impl Prometheus {
-    /// Starts one, or says why there is none.
-    fn start() -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-        let address = port.expect("a free port");
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("prometheus-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let config = folder.join("prometheus.yml");
-        std::fs::write(&config, "global: {}\n").expect("a file");
-        let process = Command::new("prometheus")
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!(
-                "--storage.tsdb.path={}",
-                folder.join("data").display()
-            ))
-            .arg(format!("--web.listen-address={address}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        match process {
-            Ok(process) => Some(Self {
-                process,
-                folder,
-                address,
-            }),
-            Err(error) => {
-                println!("skipped: cannot start prometheus: {error}");
-                std::fs::remove_dir_all(&folder).expect("the folder was ours");
-                None
-            }
-        }
-    }
-
-    fn wait(&self) {
-        let start = Instant::now();
-        // While it reads its own data it listens already, but answers that it is not ready.
-        while self.ask("up").is_none() {
-            assert!(start.elapsed() < START_MAX, "prometheus did not start");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// Its answer about an expression, once it listens and gives one.
-    fn ask(&self, expression: &str) -> Option<serde_json::Value> {
-        let mut body = "query=".to_owned();
-        for byte in expression.bytes() {
-            write_escaped(&mut body, byte);
-        }
-        let mut stream = TcpStream::connect(self.address).ok()?;
-        write!(
-            stream,
-            "POST /api/v1/format_query HTTP/1.0\r\nHost: localhost\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (_, json) = answer.split_once("\r\n\r\n")?;
-        serde_json::from_str(json).ok()
-    }
-
-    /// What its parser makes of an expression: the text in its form, or its error.
-    fn format(&self, expression: &str) -> Result<String, String> {
-        let json = self.ask(expression).expect("it answers");
-        match (json["data"].as_str(), json["error"].as_str()) {
-            (Some(text), _) => Ok(text.to_owned()),
-            (None, error) => Err(error.unwrap_or_default().to_owned()),
-        }
-    }
-}
-
-fn write_escaped(body: &mut String, byte: u8) {
-    use std::fmt::Write;
-    write!(body, "%{byte:02X}").expect("a String takes everything");
-}
+use crate::prometheus::Prometheus;
 
 const OPERATORS: [&str; 28] = [
     "+", "-", "*", "/", "%", "^", "==", "!=", "<", ">", "<=", ">=", "and", "or", "unless", "atan2",
@@ -426,10 +319,9 @@ a + group_left(x) b
 
 #[test]
 fn expressions_mean_the_same_to_prometheus() {
-    let Some(prometheus) = Prometheus::start() else {
+    let Some(prometheus) = Prometheus::start("parsing") else {
         return;
     };
-    prometheus.wait();
     let expressions = expressions();
     let mut understood = 0;
     let mut differ = Vec::new();
