@@ -72,6 +72,11 @@ impl Prometheus {
         }
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     fn wait(&self) {
         let start = Instant::now();
         // While it reads its own data it listens already, but answers that it is not ready.
@@ -115,16 +120,6 @@ impl Prometheus {
         serde_json::from_slice(&json).ok()
     }
 
-    /// What its parser makes of an expression: the text in its form, or its error.
-    pub(crate) fn format(&self, expression: &str) -> Result<String, String> {
-        let json = self.ask("format_query", &[("query", expression)]);
-        let json = json.expect("it answers");
-        match (json["data"].as_str(), json["error"].as_str()) {
-            (Some(text), _) => Ok(text.to_owned()),
-            (None, error) => Err(error.unwrap_or_default().to_owned()),
-        }
-    }
-
     /// Hands it series through its receiver of remote write.
     pub(crate) fn write(&self, data: &[(Labels, Samples)]) {
         let times = data.iter().flat_map(|(_, samples)| &samples.timestamps_ms);
@@ -160,6 +155,16 @@ impl Prometheus {
             String::from_utf8_lossy(&said)
         );
     }
+}
+
+/// CPU seconds, user and system, that a process has taken so far.
+pub(crate) fn cpu_seconds(process: u32) -> f64 {
+    let path = format!("/proc/{process}/stat");
+    let stat = std::fs::read_to_string(path).expect("a process");
+    let (_, fields) = stat.rsplit_once(')').expect("fields after the name");
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: f64 = ticks.filter_map(|field| field.parse::<f64>().ok()).sum();
+    ticks / 100.0
 }
 
 fn slice(labels: &Labels, samples: &Samples, from: i64, to: i64) -> TimeSeries {

@@ -15,7 +15,7 @@ use crate::data::{Data, END, T0};
 use crate::differences::{DIFFERENCES, is_asked_step_by_step};
 use crate::expressions::expressions;
 use crate::folder;
-use crate::prometheus::Prometheus;
+use crate::prometheus::{Prometheus, cpu_seconds};
 
 /// Instants to ask about. Not on a whole minute, so that no step of a subquery lies on the start
 /// of its range.
@@ -136,9 +136,10 @@ fn prometheus_computes_the_same() {
     let expressions = expressions();
     let (differ, full) = both.compare(expressions.iter());
     println!(
-        "{} expressions, {full} answers with series, {} differ",
+        "{} expressions, {full} answers with series, {} differ; Prometheus took {:.1} CPU s",
         expressions.len(),
-        differ.len()
+        differ.len(),
+        cpu_seconds(both.prometheus.id())
     );
     assert!(full > 2 * expressions.len(), "most of them find something");
     assert!(differ.is_empty(), "{}", differ.join("\n"));
