@@ -12,6 +12,9 @@ pub(crate) const DAY_MS: i64 = 86_400_000;
 pub struct Config {
     /// Samples older than this are dropped, a day at a time. Default: 15 days.
     pub retention: Duration,
+    /// How long a sample of every five minutes is kept; where this is not longer than
+    /// `retention`, none is. Default: 365 days.
+    pub rollup_retention: Duration,
     /// The oldest days are dropped when all files together take more bytes. Default: 10 GiB.
     pub disk_bytes_max: u64,
     /// Memory that head, index and caches may take, in bytes, estimated. A quarter is for caches;
@@ -33,6 +36,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             retention: Duration::from_hours(15 * 24),
+            rollup_retention: Duration::from_hours(365 * 24),
             disk_bytes_max: 10 << 30,
             memory_bytes_max: 256 << 20,
             out_of_order_window: Duration::from_hours(1),
@@ -47,6 +51,7 @@ impl Default for Config {
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
     pub(crate) retention_ms: i64,
+    pub(crate) rollup_retention_ms: i64,
     pub(crate) out_of_order_ms: i64,
     pub(crate) window_ms: i64,
     pub(crate) disk_bytes_max: u64,
@@ -67,6 +72,7 @@ impl Limits {
         }
         Ok(Self {
             retention_ms: ms(config.retention).min(i64::MAX / 4),
+            rollup_retention_ms: ms(config.rollup_retention).min(i64::MAX / 4),
             out_of_order_ms: ms(config.out_of_order_window).min(i64::MAX / 4),
             window_ms,
             disk_bytes_max: config.disk_bytes_max,
@@ -74,6 +80,16 @@ impl Limits {
             series_max: config.series_max,
             series_per_target_max: config.series_per_target_max,
         })
+    }
+
+    /// Whether a day becomes a rollup when it is too old to stay as it is.
+    pub(crate) fn has_rollups(&self) -> bool {
+        self.rollup_retention_ms > self.retention_ms
+    }
+
+    /// How long anything of a sample is kept.
+    pub(crate) fn kept_ms(&self) -> i64 {
+        self.retention_ms.max(self.rollup_retention_ms)
     }
 
     /// Where the window that a time lies in begins.

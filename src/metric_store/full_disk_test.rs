@@ -106,7 +106,10 @@ fn sealing_on_a_full_disk_is_tried_again() {
         append(&store, target, T0 + i * 60_000, i as f64).expect("appends");
         accepted.push(T0 + i * 60_000);
     }
-    let day = store.shared().days.day_or_new(T0);
+    let day = store
+        .shared()
+        .days
+        .day_or_new(crate::pages::DayKey::raw(T0));
     day.pages_max.store(8, Ordering::Relaxed);
     let now = T0 + WINDOW + WINDOW / 2;
     for _ in 0..2 {

@@ -17,6 +17,7 @@ use model::{Labels, METRIC_NAME, MatchOp, Matcher, Samples, Selection, SeriesRea
 use crate::catalogue::{Change, Segment};
 use crate::config::DAY_MS;
 use crate::index::SeriesId;
+use crate::pages::DayKey;
 use crate::read::merge::sort_tail;
 use crate::store::MetricStore;
 
@@ -83,8 +84,8 @@ impl MetricStore {
         imported: &mut Imported,
     ) -> BTreeMap<i64, Window> {
         let limits = &self.shared().limits;
-        // A whole day goes at once, so that what is taken now is not dropped in an hour.
-        let oldest_ms = now_ms.saturating_sub(limits.retention_ms);
+        // What is too old to stay as it is becomes a rollup soon.
+        let oldest_ms = now_ms.saturating_sub(limits.kept_ms());
         let newest_ms = now_ms.saturating_add(AHEAD_MAX_MS);
         let mut windows: BTreeMap<i64, Window> = BTreeMap::new();
         for (labels, mut samples) in series {
@@ -141,7 +142,7 @@ impl MetricStore {
         }
         shared.commit_series()?;
         let day_ms = window_ms.div_euclid(DAY_MS) * DAY_MS;
-        let day = shared.days.day_or_new(day_ms);
+        let day = shared.days.day_or_new(DayKey::raw(day_ms));
         let id = shared.catalogue.next_segment()?;
         day.delete_unknown(|known| shared.is_known(known))?;
         // Times of their own: equal ones are found by what they are.

@@ -4,7 +4,7 @@
 //! [`journal`] and keeps it in the [`head`]. When a window of two hours is over, [`seal`] encodes
 //! it ([`codec`]) into [`pages`] of a day file, and the [`catalogue`] makes it visible. [`read`]
 //! merges sealed pages and head into cursors in label order; the [`index`] says which series a
-//! selection means. [`retention`] unlinks whole days.
+//! selection means. [`retention`] makes a [`rollup`] of whole days, and unlinks them.
 //!
 //! What goes to disk is described in `docs/formats/metric_store.md`. This crate knows no clock, no
 //! task and no socket: the binary calls [`MetricStore::sync`] each second and
@@ -33,6 +33,7 @@ mod read;
 mod errors;
 mod retention;
 mod rewrite;
+mod rollup;
 
 mod admin;
 

@@ -64,6 +64,10 @@ pub struct Metrics {
     pub seal_seconds: Histogram,
     /// Days dropped by retention or for space.
     pub days_dropped: Counter,
+    /// Days of which a sample of every five minutes was kept.
+    pub days_rolled_up: Counter,
+    /// Days dropped without that, because it could not be written.
+    pub rollups_failed: Counter,
     /// Days whose windows were rewritten as one.
     pub days_rewritten: Counter,
     /// Pages read from disk and decompressed.
@@ -196,6 +200,16 @@ impl Metrics {
                 registry,
                 "days_dropped",
                 "Days dropped by retention or for space",
+            ),
+            days_rolled_up: add(
+                registry,
+                "days_rolled_up",
+                "Days of which a sample of every five minutes was kept",
+            ),
+            rollups_failed: add(
+                registry,
+                "rollups_failed",
+                "Days dropped for space without a rollup, because it could not be written",
             ),
             days_rewritten: add(
                 registry,

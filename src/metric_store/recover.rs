@@ -69,8 +69,13 @@ impl Shared {
         let known: RoaringBitmap = segments.iter().map(|s| s.id).collect();
         let mut sound = Vec::new();
         for day in self.days.all() {
+            if !segments.iter().any(|s| s.file() == day.key) {
+                // Of a day that was rolled up, or that a crash left before its first window.
+                self.days.drop_day(day.key)?;
+                continue;
+            }
             match day.delete_unknown(|id| known.contains(id)) {
-                Ok(()) => sound.push(day.start_ms),
+                Ok(()) => sound.push(day.key),
                 Err(error @ (StoreError::Refused(_) | StoreError::NoSpace(_))) => {
                     return Err(error);
                 }
@@ -82,13 +87,12 @@ impl Shared {
         }
         for segment in segments {
             self.journals.skip_to(segment.journal + 1);
-            if sound.contains(&segment.day_ms) {
+            if sound.contains(&segment.file()) {
                 self.head.saw(segment.end_ms);
                 self.add_segment(segment);
-            } else if self.days.day(segment.day_ms).is_none() {
+            } else if self.days.day(segment.file()).is_none() {
                 tracing::warn!(segment = segment.id, "the file of a sealed window is gone");
-                self.catalogue
-                    .drop_day(segment.resolution_ms, segment.day_ms)?;
+                self.catalogue.drop_day(segment.file())?;
             }
         }
         Ok(())

@@ -1,10 +1,16 @@
 //! What is too old, or too much, goes: whole days, and then the series that had samples only there.
+//! A day of samples leaves a rollup behind ([`crate::rollup`]), which goes last.
+
+use std::sync::Arc;
 
 use model::StoreError;
 use roaring::RoaringBitmap;
 
+use crate::catalogue::Segment;
 use crate::config::DAY_MS;
 use crate::index::Index;
+use crate::pages::DayKey;
+use crate::rollup::ROLLUP_MS;
 use crate::store::{MetricStore, Shared};
 
 /// The index is rebuilt when at least so many of its series, and a quarter of them, are dead.
@@ -15,6 +21,13 @@ const COPY_BATCH: usize = 4096;
 
 /// Days that the forecast looks back on.
 const FORECAST_DAYS: i64 = 7;
+
+/// Days that become rollups in one go, so that sealing does not wait for long: reading a long
+/// history in takes a few calls.
+const ROLLED_AT_ONCE: usize = 8;
+
+/// For want of space the rollups go before the last days' samples do: today's and yesterday's.
+const RAW_DAYS_MIN: usize = 2;
 
 /// How the store will grow, judged by what it sealed lately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,31 +77,109 @@ impl MetricStore {
 }
 
 impl Shared {
-    /// Drops days that are wholly older than the retention, then the oldest ones while all files
-    /// together take more than they may.
+    /// Lets go of days that are wholly older than the retention, then of the oldest ones while all
+    /// files together take more than they may.
     pub(crate) fn enforce_retention(&self, now_ms: i64) -> Result<(), StoreError> {
-        let horizon_ms = now_ms.saturating_sub(self.limits.retention_ms);
-        while let Some(day_ms) = self.oldest_day() {
-            let too_old = day_ms.saturating_add(DAY_MS) <= horizon_ms;
-            if !too_old && self.disk_bytes() <= self.limits.disk_bytes_max {
+        let is_over = |key: &DayKey, kept_ms: i64| {
+            key.start_ms.saturating_add(DAY_MS) <= now_ms.saturating_sub(kept_ms)
+        };
+        let limits = &self.limits;
+        for key in self.files().into_iter().filter(|k| k.resolution_ms > 0) {
+            if is_over(&key, limits.rollup_retention_ms) {
+                self.drop_day(key)?;
+            }
+        }
+        let mut n_rolled = 0;
+        for key in self.files().into_iter().filter(|k| k.resolution_ms == 0) {
+            if !is_over(&key, limits.retention_ms) {
                 break;
             }
-            self.drop_day(day_ms)?;
+            if limits.has_rollups() && !is_over(&key, limits.rollup_retention_ms) {
+                if n_rolled == ROLLED_AT_ONCE {
+                    break;
+                }
+                n_rolled += 1;
+                self.roll_up(key)?;
+            } else {
+                self.drop_day(key)?;
+            }
         }
+        while self.disk_bytes() > limits.disk_bytes_max && self.shed()? > 0 {}
         Ok(())
     }
 
-    /// Where the oldest day with sealed windows begins.
-    pub(crate) fn oldest_day(&self) -> Option<i64> {
-        self.segments().iter().map(|s| s.day_ms).min()
+    /// The files that hold sealed samples: those as they came, then the rollups; oldest first.
+    fn files(&self) -> Vec<DayKey> {
+        let mut files: Vec<DayKey> = self.segments().iter().map(|s| s.file()).collect();
+        files.sort_unstable();
+        files.dedup();
+        files
+    }
+
+    /// Makes room: lets go of what is worth least. Returns the bytes that this frees, 0 when
+    /// nothing is sealed.
+    ///
+    /// The oldest day of samples becomes a rollup; when only the last days have samples as they
+    /// came, the oldest rollup goes; then the rest.
+    pub(crate) fn shed(&self) -> Result<u64, StoreError> {
+        let files = self.files();
+        let n_raw = files.iter().filter(|k| k.resolution_ms == 0).count();
+        let (raw, rollups) = files.split_at(n_raw);
+        match (raw.first(), rollups.first()) {
+            (Some(oldest), _) if n_raw > RAW_DAYS_MIN && self.limits.has_rollups() => {
+                match self.roll_up(*oldest) {
+                    Ok(freed) => Ok(freed),
+                    Err(error) => {
+                        self.metrics.rollups_failed.inc();
+                        tracing::warn!(%error, "a day has to go and leaves no rollup behind");
+                        self.drop_day(*oldest)
+                    }
+                }
+            }
+            (_, Some(oldest)) | (Some(oldest), None) => self.drop_day(*oldest),
+            (None, None) => Ok(0),
+        }
+    }
+
+    /// Puts a sample of every five minutes in the place of a day; returns the bytes that this
+    /// frees once nobody reads it any more, at least one.
+    fn roll_up(&self, key: DayKey) -> Result<u64, StoreError> {
+        let segments = self.segments();
+        let parts = segments.iter().filter(|s| s.file() == key).cloned();
+        let parts: Vec<Arc<Segment>> = parts.collect();
+        drop(segments);
+        let before = self.days.disk_bytes_of(key);
+        let to = DayKey {
+            resolution_ms: ROLLUP_MS,
+            ..key
+        };
+        let there = self.days.disk_bytes_of(to);
+        let started = std::time::Instant::now();
+        self.merge(&parts, ROLLUP_MS)?;
+        let n_parts = parts.len();
+        drop(parts);
+        // Its segments went with the exchange; what it remembers of journals goes here.
+        self.catalogue.drop_day(key)?;
+        self.delete_retired();
+        let after = self.days.disk_bytes_of(to).saturating_sub(there);
+        self.metrics.days_rolled_up.inc();
+        tracing::info!(
+            day_ms = key.start_ms,
+            parts = n_parts,
+            before,
+            after,
+            took_ms = started.elapsed().as_millis() as u64,
+            "kept a sample of every five minutes of the oldest day"
+        );
+        Ok(before.saturating_sub(after).max(1))
     }
 
     /// Drops a day; returns the bytes that it had.
-    pub(crate) fn drop_day(&self, day_ms: i64) -> Result<u64, StoreError> {
+    pub(crate) fn drop_day(&self, key: DayKey) -> Result<u64, StoreError> {
         // The file first: on a full disk the catalogue cannot be written before something is
         // gone. A catalogue that still speaks of the day is corrected at the next start.
-        let dropped = self.remove_segments(|s| s.day_ms == day_ms);
-        let bytes = match self.days.drop_day(day_ms) {
+        let dropped = self.remove_segments(|s| s.file() == key);
+        let bytes = match self.days.drop_day(key) {
             Ok(bytes) => bytes,
             Err(error) => {
                 for segment in dropped {
@@ -101,8 +192,13 @@ impl Shared {
             self.directories.remove(segment.id);
         }
         self.metrics.days_dropped.inc();
-        tracing::info!(day_ms, bytes, "dropped the oldest day of samples");
-        self.catalogue.drop_day(0, day_ms)?;
+        tracing::info!(
+            day_ms = key.start_ms,
+            resolution_ms = key.resolution_ms,
+            bytes,
+            "dropped the oldest day of samples"
+        );
+        self.catalogue.drop_day(key)?;
         Ok(bytes)
     }
 

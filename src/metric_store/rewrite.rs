@@ -17,9 +17,11 @@ use rustc_hash::FxHashMap;
 use crate::admin::tombstones::hide;
 use crate::catalogue::{Change, Segment};
 use crate::config::DAY_MS;
+use crate::pages::DayKey;
 use crate::pages::directory::Directory;
 use crate::read::cursor::SegmentPart;
 use crate::read::merge::sort_tail;
+use crate::rollup::Thinner;
 use crate::store::Shared;
 
 /// Samples to a chunk of a rewritten segment: four hours at 15 s. Whoever wants an hour of a day
@@ -97,15 +99,43 @@ impl Shared {
 
     /// Makes one segment of several of a day, without what is deleted.
     pub(crate) fn rewrite(&self, parts: &[Arc<Segment>]) -> Result<(), StoreError> {
+        match parts.first() {
+            Some(first) => self.merge(parts, first.resolution_ms),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes one segment of several of a day, without what is deleted, at a resolution: that of
+    /// the parts, or a coarser one. What is damaged stops a rewriting, because the parts can
+    /// stay; of a rollup, whose parts are too old to stay, it is left out and counted.
+    pub(crate) fn merge(
+        &self,
+        parts: &[Arc<Segment>],
+        resolution_ms: i64,
+    ) -> Result<(), StoreError> {
         let Some(first) = parts.first() else {
             return Ok(());
         };
-        let Some(day) = self.days.day(first.day_ms) else {
+        let Some(day) = self.days.day(first.file()) else {
             return Ok(());
+        };
+        let rolling = resolution_ms != first.resolution_ms;
+        let to = DayKey {
+            resolution_ms,
+            start_ms: first.day_ms,
+        };
+        let into = if rolling {
+            self.days.day_or_new(to)
+        } else {
+            day.clone()
         };
         let mut directories: Vec<(Arc<Segment>, Directory)> = Vec::new();
         for part in parts {
-            directories.push((part.clone(), day.read_directory(part.id)?));
+            match day.read_directory(part.id) {
+                Ok(directory) => directories.push((part.clone(), directory)),
+                Err(error @ StoreError::Damaged(_)) if rolling => self.lose(&error),
+                Err(error) => return Err(error),
+            }
         }
         let all = parts
             .iter()
@@ -113,9 +143,10 @@ impl Shared {
         let series = self.sorted(&all);
         let tombstones = self.tombstones();
         let id = self.catalogue.next_segment()?;
-        day.delete_unknown(|known| self.is_known(known))?;
+        into.delete_unknown(|known| self.is_known(known))?;
         let mut likely = LikelyTimes::default();
-        let written = day.write_segment(id, |writer| {
+        let mut thinner = Thinner::new(resolution_ms, first.day_ms.saturating_add(DAY_MS));
+        let written = into.write_segment(id, |writer| {
             writer.set_samples_max(CHUNK_SAMPLES);
             let mut samples = Samples::default();
             for run in series.chunks(SERIES_RUN) {
@@ -128,10 +159,20 @@ impl Shared {
                     let mut keys = Vec::new();
                     for part in &mut parts {
                         keys.extend(part.time_columns(at as u32));
-                        part.read(at as u32, self, &mut samples)?;
+                        // Each call goes on behind the chunk that failed.
+                        while let Err(error) = part.read(at as u32, self, &mut samples) {
+                            match error {
+                                StoreError::Damaged(_) if rolling => self.lose(&error),
+                                error => return Err(error),
+                            }
+                        }
                     }
                     sort_tail(&mut samples, 0);
                     hide(&tombstones, *series, &mut samples);
+                    if rolling {
+                        let nature = self.nature_of(*series);
+                        thinner.thin(&mut samples, nature);
+                    }
                     if !samples.is_empty() {
                         let likely = likely.of(&keys, &samples.timestamps_ms);
                         writer.series(*series, &samples, &likely)?;
@@ -148,7 +189,7 @@ impl Shared {
                 .min()
                 .unwrap_or(first.window_ms),
             day_ms: first.day_ms,
-            resolution_ms: first.resolution_ms,
+            resolution_ms,
             journal: parts.iter().map(|p| p.journal).max().unwrap_or(0),
             start_ms: written.start_ms,
             end_ms: written.end_ms,
@@ -164,6 +205,12 @@ impl Shared {
         })?;
         self.replace_segments(&old, segment);
         Ok(())
+    }
+
+    /// Counts and tells of what cannot be read and is left out.
+    fn lose(&self, error: &StoreError) {
+        self.metrics.damaged.inc();
+        tracing::error!(%error, "samples that cannot be read are left out of a rollup");
     }
 
     /// Whether the catalogue speaks of a segment, or somebody may still read it.
@@ -183,10 +230,18 @@ impl Shared {
             *retired = used;
             free
         };
-        let mut days: Vec<i64> = gone.iter().map(|s| s.day_ms).collect();
+        let mut days: Vec<DayKey> = gone.iter().map(|s| s.file()).collect();
         days.sort_unstable();
         days.dedup();
-        for day in days.into_iter().filter_map(|day_ms| self.days.day(day_ms)) {
+        for day in days.into_iter().filter_map(|key| self.days.day(key)) {
+            let in_use = |s: &Arc<Segment>| s.file() == day.key;
+            if !self.segments().iter().any(in_use) && !self.retired.lock().iter().any(in_use) {
+                // The whole day is a rollup now, or all of it was deleted.
+                if let Err(error) = self.days.drop_day(day.key) {
+                    tracing::warn!(%error, "the file of a day that is empty is not deleted yet");
+                }
+                continue;
+            }
             let deleted = day.delete_unknown(|id| self.is_known(id));
             if let Err(error) = deleted.and_then(|()| day.give_room_back()) {
                 tracing::warn!(%error, "pages that were rewritten are not deleted yet");

@@ -19,6 +19,7 @@ use crate::config::DAY_MS;
 use crate::head::Frozen;
 use crate::head::window::WindowData;
 use crate::index::SeriesId;
+use crate::pages::DayKey;
 use crate::read::merge::sort_tail;
 use crate::store::Shared;
 
@@ -133,7 +134,7 @@ impl Shared {
             columns.sort_by(|a, b| index.compare(a.series, b.series));
         }
         let day_ms = frozen.start_ms.div_euclid(DAY_MS) * DAY_MS;
-        let day = self.days.day_or_new(day_ms);
+        let day = self.days.day_or_new(DayKey::raw(day_ms));
         let id = self.catalogue.next_segment()?;
         // An attempt that failed after its pages were written may have left them.
         day.delete_unknown(|known| self.is_known(known))?;

@@ -329,14 +329,12 @@ impl MetricStore {
         done.and(retained).and(series)
     }
 
-    /// Drops the oldest day to make room; returns how many bytes that freed, 0 when no day is
-    /// sealed.
+    /// Lets go of the oldest day to make room: of a day of samples a rollup stays, rollups go
+    /// when samples as they came are left of the last two days only. Returns how many bytes that
+    /// freed, 0 when nothing is sealed.
     pub fn drop_oldest(&self) -> Result<u64, StoreError> {
         let _one_at_a_time = self.shared.maintenance.lock();
-        match self.shared.oldest_day() {
-            Some(day_ms) => self.shared.drop_day(day_ms),
-            None => Ok(0),
-        }
+        self.shared.shed()
     }
 
     /// Counts and sizes, as of now. Walks all targets: for a status page, not for a loop.

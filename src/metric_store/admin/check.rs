@@ -16,6 +16,7 @@ use crate::index::SeriesId;
 use crate::journal::file::{self, Kind};
 use crate::journal::rows::{RowDecoder, RowTaker};
 use crate::journal::{self, series};
+use crate::pages::DayKey;
 use crate::pages::look::DayLook;
 
 /// Problems that are told one by one; the others are counted.
@@ -76,12 +77,12 @@ pub fn check(dir: &Path) -> Result<Report, StoreError> {
     })?;
     let segments = catalogue.segments()?;
     let sealed = catalogue.sealed()?;
-    let mut days: BTreeMap<i64, Vec<Segment>> = BTreeMap::new();
+    let mut days: BTreeMap<DayKey, Vec<Segment>> = BTreeMap::new();
     for segment in segments {
-        days.entry(segment.day_ms).or_default().push(segment);
+        days.entry(segment.file()).or_default().push(segment);
     }
-    for (day_ms, segments) in days {
-        match DayLook::open(&dir.join("days"), day_ms) {
+    for (key, segments) in days {
+        match DayLook::open(&dir.join("days"), key) {
             Ok(day) => {
                 for segment in segments {
                     check_segment(&day, &segment, &known, &mut report);

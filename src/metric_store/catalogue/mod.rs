@@ -19,7 +19,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::errors::database_error;
 use crate::index::SeriesId;
-use crate::pages::blob;
+use crate::pages::{DayKey, blob};
 
 /// Series to a row: large enough to compress well, small enough to be dropped with what is dead.
 const SERIES_BATCH: usize = 4096;
@@ -105,6 +105,16 @@ pub(crate) struct Change<'a> {
     pub(crate) remove: &'a [u32],
     /// A window and the highest number of its journals that are sealed now.
     pub(crate) sealed: Option<(i64, u64)>,
+}
+
+impl Segment {
+    /// Which file its pages are in.
+    pub(crate) fn file(&self) -> DayKey {
+        DayKey {
+            resolution_ms: self.resolution_ms,
+            start_ms: self.day_ms,
+        }
+    }
 }
 
 fn segment_of(row: &Row<'_>) -> rusqlite::Result<(Segment, Vec<u8>)> {
@@ -278,18 +288,18 @@ impl Catalogue {
     }
 
     /// Forgets the segments of a day at one resolution.
-    pub(crate) fn drop_day(&self, resolution_ms: i64, day_ms: i64) -> Result<(), StoreError> {
+    pub(crate) fn drop_day(&self, key: DayKey) -> Result<(), StoreError> {
         let mut connection = self.connection.lock();
         let mut write = || {
             let transaction = connection.transaction()?;
             transaction.execute(
                 "DELETE FROM segments WHERE resolution_ms = ? AND day_ms = ?",
-                [resolution_ms, day_ms],
+                [key.resolution_ms, key.start_ms],
             )?;
-            if resolution_ms == 0 {
+            if key.resolution_ms == 0 {
                 transaction.execute(
                     "DELETE FROM sealed WHERE window_ms >= ?1 AND window_ms < ?1 + ?2",
-                    [day_ms, crate::config::DAY_MS],
+                    [key.start_ms, crate::config::DAY_MS],
                 )?;
             }
             transaction.commit()
@@ -358,9 +368,13 @@ mod tests {
         assert_eq!(format!("{:?}", segments[0]), format!("{segment:?}"));
         let sealed = BTreeMap::from([(7_200_000, 9)]);
         assert_eq!(catalogue.sealed().expect("reads"), sealed);
-        catalogue.drop_day(300_000, 0).expect("drops");
+        let rollup = DayKey {
+            resolution_ms: 300_000,
+            start_ms: 0,
+        };
+        catalogue.drop_day(rollup).expect("drops");
         assert_eq!(catalogue.segments().expect("reads").len(), 1);
-        catalogue.drop_day(0, 0).expect("drops");
+        catalogue.drop_day(DayKey::raw(0)).expect("drops");
         assert!(catalogue.sealed().expect("reads").is_empty());
         assert!(catalogue.segments().expect("reads").is_empty());
         assert_eq!(

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::directory::Directory;
-use super::{SHAPE, date_of, read_blob_of};
+use super::{DayKey, SHAPE, read_blob_of};
 use crate::catalogue::database;
 
 /// An open day file.
@@ -18,8 +18,8 @@ pub(crate) struct DayLook {
 }
 
 impl DayLook {
-    pub(crate) fn open(dir: &Path, start_ms: i64) -> Result<Self, StoreError> {
-        let path = dir.join(format!("{}.db", date_of(start_ms)));
+    pub(crate) fn open(dir: &Path, key: DayKey) -> Result<Self, StoreError> {
+        let path = dir.join(format!("{}.db", key.stem()));
         let (connection, _) = database::open_to_look(&path, &SHAPE)?;
         let connection = Mutex::new(connection);
         Ok(Self { path, connection })

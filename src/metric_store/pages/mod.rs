@@ -1,4 +1,5 @@
-//! The container: sealed windows as pages of 64 KB in one SQLite file for each day.
+//! The container: sealed windows as pages of 64 KB in one SQLite file for each day, and another
+//! one where the day is a rollup.
 //!
 //! A row is a page, so that SQLite's bookkeeping is a few bytes for hundreds of chunks; a file is
 //! a day, so that dropping the oldest day is an unlink. What a file holds counts only where the
@@ -43,6 +44,8 @@ pub(crate) const SHAPE: database::Shape = database::Shape {
 /// Idle connections kept for reading one day: as many as cores that usually read side by side.
 const READERS_IDLE_MAX: usize = 4;
 
+const MINUTE_MS: i64 = 60_000;
+
 /// A file of which more than this part (one in so many) is free is shrunk.
 const FREE_PART: i64 = 5;
 
@@ -58,11 +61,55 @@ fn page_key(segment: u32, page: u32) -> i64 {
     i64::from(segment) << 32 | i64::from(page)
 }
 
+/// Which file: a day at a resolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct DayKey {
+    /// The time between two samples of a rollup; 0 of samples as they came.
+    pub(crate) resolution_ms: i64,
+    /// Where the day begins.
+    pub(crate) start_ms: i64,
+}
+
+impl DayKey {
+    /// The file of samples as they came.
+    pub(crate) fn raw(start_ms: i64) -> Self {
+        Self {
+            resolution_ms: 0,
+            start_ms,
+        }
+    }
+
+    /// The file's name without its end: `2026-11-23`, `2026-11-23.5m`.
+    fn stem(self) -> String {
+        let date = date_of(self.start_ms);
+        match self.resolution_ms / MINUTE_MS {
+            0 => date,
+            minutes => format!("{date}.{minutes}m"),
+        }
+    }
+
+    /// The inverse of [`DayKey::stem`].
+    fn of_stem(stem: &str) -> Option<Self> {
+        let (date, resolution_ms) = match stem.split_once('.') {
+            None => (stem, 0),
+            Some((date, of)) => {
+                let minutes: i64 = of.strip_suffix('m')?.parse().ok()?;
+                (date, minutes.checked_mul(MINUTE_MS)?)
+            }
+        };
+        let start_ms = day_of(date)?;
+        let key = Self {
+            resolution_ms,
+            start_ms,
+        };
+        Some(key).filter(|key| key.stem() == stem)
+    }
+}
+
 /// The pages of one day.
 #[derive(Debug)]
 pub(crate) struct Day {
-    /// Where the day begins.
-    pub(crate) start_ms: i64,
+    pub(crate) key: DayKey,
     path: PathBuf,
     readers: Mutex<Vec<Connection>>,
     /// Retention has unlinked the file.
@@ -73,10 +120,10 @@ pub(crate) struct Day {
 }
 
 impl Day {
-    fn new(dir: &Path, start_ms: i64) -> Self {
+    fn new(dir: &Path, key: DayKey) -> Self {
         Self {
-            start_ms,
-            path: dir.join(format!("{}.db", date_of(start_ms))),
+            key,
+            path: dir.join(format!("{}.db", key.stem())),
             readers: Mutex::default(),
             dropped: AtomicBool::new(false),
             #[cfg(test)]
@@ -298,7 +345,7 @@ pub(crate) fn database_bytes(path: &Path) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Days {
     dir: PathBuf,
-    days: Mutex<BTreeMap<i64, Arc<Day>>>,
+    days: Mutex<BTreeMap<DayKey, Arc<Day>>>,
 }
 
 impl Days {
@@ -309,9 +356,9 @@ impl Days {
         for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
             let path = entry.map_err(io_error("list", dir))?.path();
             let is_database = path.extension().is_some_and(|e| e == "db");
-            let date = path.file_stem().and_then(|s| s.to_str()).and_then(day_of);
-            if let (true, Some(start_ms)) = (is_database, date) {
-                days.insert(start_ms, Arc::new(Day::new(dir, start_ms)));
+            let stem = path.file_stem().and_then(|s| s.to_str());
+            if let (true, Some(key)) = (is_database, stem.and_then(DayKey::of_stem)) {
+                days.insert(key, Arc::new(Day::new(dir, key)));
             }
         }
         Ok(Self {
@@ -320,36 +367,41 @@ impl Days {
         })
     }
 
-    /// The day that begins at a time; made when it is missing.
-    pub(crate) fn day_or_new(&self, start_ms: i64) -> Arc<Day> {
+    /// A day; made when it is missing.
+    pub(crate) fn day_or_new(&self, key: DayKey) -> Arc<Day> {
         let mut days = self.days.lock();
         let day = days
-            .entry(start_ms)
-            .or_insert_with(|| Arc::new(Day::new(&self.dir, start_ms)));
+            .entry(key)
+            .or_insert_with(|| Arc::new(Day::new(&self.dir, key)));
         day.clone()
     }
 
-    /// The day that begins at a time, if there is one.
-    pub(crate) fn day(&self, start_ms: i64) -> Option<Arc<Day>> {
-        self.days.lock().get(&start_ms).cloned()
+    /// A day, if there is one.
+    pub(crate) fn day(&self, key: DayKey) -> Option<Arc<Day>> {
+        self.days.lock().get(&key).cloned()
     }
 
-    /// All days, oldest first.
+    /// All days: those as they came, then the rollups; oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<Day>> {
         self.days.lock().values().cloned().collect()
     }
 
     /// Unlinks a day's file; returns the bytes that it had.
-    pub(crate) fn drop_day(&self, start_ms: i64) -> Result<u64, StoreError> {
-        let Some(day) = self.days.lock().remove(&start_ms) else {
+    pub(crate) fn drop_day(&self, key: DayKey) -> Result<u64, StoreError> {
+        let Some(day) = self.days.lock().remove(&key) else {
             return Ok(0);
         };
         let bytes = day.disk_bytes();
         if let Err(error) = day.drop_file() {
-            self.days.lock().insert(start_ms, day);
+            self.days.lock().insert(key, day);
             return Err(error);
         }
         Ok(bytes)
+    }
+
+    /// Bytes of a day's file.
+    pub(crate) fn disk_bytes_of(&self, key: DayKey) -> u64 {
+        self.day(key).map_or(0, |day| day.disk_bytes())
     }
 
     /// Bytes of all day files.
@@ -419,6 +471,16 @@ mod tests {
         for days in (-100_000..100_000).step_by(37) {
             let date = date_of(days * crate::config::DAY_MS);
             assert_eq!(day_of(&date), Some(days * crate::config::DAY_MS), "{date}");
+        }
+        for minutes in [0, 5, 60] {
+            let key = DayKey {
+                resolution_ms: minutes * MINUTE_MS,
+                start_ms: 20_780 * crate::config::DAY_MS,
+            };
+            assert_eq!(DayKey::of_stem(&key.stem()), Some(key));
+        }
+        for bad in ["2026-11-23.0m", "2026-11-23.5", "2026-11-23.m", "x.5m"] {
+            assert_eq!(DayKey::of_stem(bad), None, "{bad}");
         }
         for bad in ["2026-02-30", "x", "2026-13-01", "meta"] {
             assert_eq!(day_of(bad), None, "{bad}");

@@ -99,7 +99,7 @@ impl Shared {
         if let Some(directory) = self.directories.get(segment.id) {
             return Ok(Some(directory));
         }
-        let Some(day) = self.days.day(segment.day_ms) else {
+        let Some(day) = self.days.day(segment.file()) else {
             return Ok(None);
         };
         let directory = match day.read_directory(segment.id) {
@@ -181,7 +181,7 @@ impl SeriesReader for MetricStore {
             let Some(directory) = shared.directory(&segment)? else {
                 continue;
             };
-            let Some(day) = shared.days.day(segment.day_ms) else {
+            let Some(day) = shared.days.day(segment.file()) else {
                 continue;
             };
             for (part, ids) in parts.iter_mut().zip(series.chunks(run)) {

@@ -161,6 +161,7 @@ fn old_days_go_and_their_series_with_them() {
     let dir = tempfile::tempdir().expect("a folder");
     let config = Config {
         retention: Duration::from_hours(48),
+        rollup_retention: Duration::ZERO,
         ..Config::default()
     };
     let (store, metrics) = open_with(dir.path(), config.clone(), T0).expect("opens");
@@ -215,6 +216,7 @@ fn the_disk_budget_drops_the_oldest_day() {
     assert_eq!(whole.days, 3);
     let config = Config {
         disk_bytes_max: whole.disk_bytes - 1,
+        rollup_retention: Duration::ZERO,
         ..Config::default()
     };
     let (store, _) = open_with(dir.path(), config, T0 + 3 * DAY).expect("opens");
