@@ -37,6 +37,12 @@ impl NotificationState for Remembered {
         };
         self.0
             .put_notification(group_key, receiver, &entry, expires_ms)?;
+        // For the alerts' own pages: a failure must not make a receiver hear twice.
+        let told = |alerts: Vec<u64>, over| alerts.into_iter().map(move |alert| (alert, over));
+        let alerts = told(entry.firing, false).chain(told(entry.resolved, true));
+        if let Err(error) = self.0.put_told(receiver, alerts, entry.sent_ms) {
+            tracing::warn!(%error, "cannot remember who was told of alerts");
+        }
         Ok(())
     }
 

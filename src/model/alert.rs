@@ -28,9 +28,14 @@ impl Alert {
     /// Alertmanager's (FNV-1a over names and values in order of name, 0xff behind each), so that
     /// receivers go on recognising their alerts.
     pub fn fingerprint(&self) -> String {
+        Self::fingerprint_of(&self.labels)
+    }
+
+    /// The key of labels, where there is no alert at hand; see [`Alert::fingerprint`].
+    pub fn fingerprint_of(labels: &Labels) -> String {
         const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
         const PRIME: u64 = 0x0000_0100_0000_01b3;
-        let bytes = self.labels.iter().flat_map(|label| {
+        let bytes = labels.iter().flat_map(|label| {
             let (name, value) = (label.name.bytes(), label.value.bytes());
             name.chain([0xff]).chain(value).chain([0xff])
         });

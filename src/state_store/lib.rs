@@ -1,12 +1,13 @@
 //! What did people decide, and what were they told?
 //!
 //! One SQLite file for what is neither log nor sample: settings, silences, the alerts that are
-//! under way, and the notification log that keeps a restart from repeating them. The schema is `migrations/*.sql` at the top of the
+//! under way, incidents, and the notification log that keeps a restart from repeating them. The schema is `migrations/*.sql` at the top of the
 //! repository, applied in order when the file is opened; a file that a newer Yagura has written
 //! is refused. Calls are synchronous and short. This room knows neither the values that it keeps
 //! nor who reads them.
 
 mod alerting;
+mod incidents;
 mod migrations;
 mod notifications;
 mod settings;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
+pub use incidents::{DOCUMENT_BYTES_MAX, INCIDENTS_MAX, Incident, TOLD_MAX, Told};
 pub use notifications::NotificationEntry;
 
 /// How long a call waits for another process (a backup, the `sqlite3` shell) to let go.

@@ -16,6 +16,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0002_alerting_documents",
         include_str!("../../migrations/0002_alerting_documents.sql"),
     ),
+    (
+        "0003_incidents",
+        include_str!("../../migrations/0003_incidents.sql"),
+    ),
 ];
 
 /// Applies the steps that are missing.
