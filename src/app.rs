@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use alert_notify::{ExternalAlertmanagers, Heartbeat, Notifier};
-use alert_rules::{LogQuery, PromqlQuery, RuleManager};
+use alert_rules::{LogQuery, PromqlQuery, RuleManager, Source};
 use anyhow::Context;
 use log_rules::LogRules;
 use log_store::LogStore;
@@ -33,6 +33,7 @@ use crate::backup::Backup;
 use crate::budget::{DiskBudget, MemoryShares, explain_failed_start};
 use crate::cli::ServeArgs;
 use crate::config::Config;
+use crate::incidents::Incidents;
 use crate::inputs;
 use crate::live::{Live, OWN_INTERVAL, Parts};
 use crate::log_counts::LogCounts;
@@ -215,7 +216,12 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         sink.clone(),
         Arc::new({
             let (notifier, externals) = (notifier.clone(), externals.clone());
-            move |alerts: Vec<model::Alert>| {
+            let external_url = external_url.clone();
+            move |mut alerts: Vec<model::Alert>| {
+                // Where a message leads: the alert's own page, which also shows its expression.
+                for alert in &mut alerts {
+                    alert.generator_url = format!("{external_url}/alerts/{}", alert.fingerprint());
+                }
                 externals.receive(&alerts);
                 notifier.receive(alerts);
             }
@@ -275,7 +281,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             externals: externals.clone(),
             heartbeat: heartbeat.clone(),
             locals: local_targets(&own, address),
-            external_url,
+            external_url: external_url.clone(),
         },
     )?);
 
@@ -297,6 +303,23 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         series: metrics.clone(),
         timeout: QUERY_TIMEOUT,
     };
+
+    let incidents = Arc::new(Incidents::new(
+        state.clone(),
+        rules.clone(),
+        notifier.clone(),
+        history.clone(),
+        logs.clone(),
+        external_url.clone(),
+    ));
+    notifier.know_evidence(Arc::new({
+        let incidents = incidents.clone();
+        move |alert: &model::Alert| incidents.evidence(alert)
+    }));
+    tasks.spawn_every("incidents", MAINTENANCE, move || {
+        let kept = incidents.keep(time::now_ms());
+        kept.map_err(|error| StoreError::Database(error.to_string()))
+    });
 
     // The browser's side.
     let ready = Arc::new(AtomicBool::new(false));
@@ -338,6 +361,20 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         logs,
         engine,
         state,
+        rule_missing: Arc::new({
+            let rules = rules.clone();
+            move |source, expression: &str, start_ms, end_ms| {
+                let languages = rules.languages();
+                let query = match source {
+                    Source::Metrics => languages.metrics,
+                    Source::Logs => languages.logs,
+                };
+                let found = query.missing(expression, start_ms, end_ms);
+                // An expression that is wrong has its error in its evaluation.
+                let found = found.unwrap_or_default();
+                found.iter().map(ToString::to_string).collect()
+            }
+        }),
         rehearse: Arc::new({
             let rules = rules.clone();
             move |asked: &serve::Rehearse| {

@@ -6,6 +6,7 @@ mod backup;
 mod budget;
 mod cli;
 mod config;
+mod incidents;
 mod inputs;
 mod live;
 mod log_counts;

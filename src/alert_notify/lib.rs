@@ -40,8 +40,9 @@ pub use dispatch::{ALERTS_MAX, AlertGroup, AlertView, Batch, Dispatcher, GROUPS_
 pub use external::{ExternalAlertmanager, ExternalAlertmanagers, Relabel};
 pub use health::WayHealth;
 pub use heartbeat::{Heartbeat, HeartbeatConfig};
+pub use message::Evidence;
 pub use metrics::Metrics;
-pub use notifier::{Notifier, PostedAlert, TestOutcome};
+pub use notifier::{EvidenceOf, Notifier, PostedAlert, TestOutcome};
 pub use route::{GroupBy, InhibitRule, Route};
 pub use send::Answer;
 pub use silences::{RETENTION_MS, SILENCES_MAX, Silence, SilenceError, SilenceState};

@@ -222,7 +222,36 @@ pub(crate) fn data(batch: &Batch, alerts: &[&Alert], external_url: &str) -> Data
         alerts: alerts.iter().map(alert).collect(),
         group_labels: batch.group_labels.clone(),
         external_url: external_url.to_owned(),
-        more: Vec::new(),
+        more: vec![("Evidence", Evidence::default().value())],
+    }
+}
+
+/// What is known of the beginning of an alert, for templates: `.Evidence.Text`,
+/// `.Evidence.Sparkline`, `.Evidence.Lines`, `.Evidence.URL`. All empty where nothing is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// All of it in a few lines: the curve, and the log lines that stand out.
+    pub text: String,
+    /// The alert's value over time in block characters.
+    pub sparkline: String,
+    /// Log lines that stand out.
+    pub lines: Vec<String>,
+    /// The alert's own page.
+    pub url: String,
+}
+
+impl Evidence {
+    pub(crate) fn value(&self) -> Value {
+        let lines = self.lines.iter().map(|line| Value::str(line.as_str()));
+        Value::fields(
+            "*template.Evidence",
+            vec![
+                ("Text", Value::str(self.text.as_str())),
+                ("Sparkline", Value::str(self.sparkline.as_str())),
+                ("Lines", Value::List(lines.collect())),
+                ("URL", Value::str(self.url.as_str())),
+            ],
+        )
     }
 }
 

@@ -6,7 +6,7 @@
 //! taken.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -22,7 +22,7 @@ use crate::config::{Config, Reached};
 use crate::dedup;
 use crate::dispatch::{AlertGroup, AlertView, Batch, Dispatcher};
 use crate::health::{Health, WayHealth};
-use crate::message::{self, Message};
+use crate::message::{self, Evidence, Message};
 use crate::metrics::Metrics;
 use crate::receivers::{Integration, Outgoing};
 use crate::send::{Answer, deliver, once};
@@ -68,6 +68,9 @@ pub struct TestOutcome {
     pub result: Result<Answer, String>,
 }
 
+/// Tells what is known of the beginning of an alert; may take some seconds.
+pub type EvidenceOf = Arc<dyn Fn(&Alert) -> Option<Evidence> + Send + Sync>;
+
 /// Tells receivers about alerts.
 pub struct Notifier {
     dispatcher: Mutex<Dispatcher>,
@@ -78,6 +81,8 @@ pub struct Notifier {
     metrics: Metrics,
     clients: Clients,
     health: Health,
+    /// Plugged in once whoever knows is there.
+    evidence: OnceLock<EvidenceOf>,
     changed: Notify,
     forgot_ms: Mutex<i64>,
 }
@@ -112,9 +117,15 @@ impl Notifier {
             metrics,
             clients: Clients::default(),
             health: Health::default(),
+            evidence: OnceLock::new(),
             changed: Notify::new(),
             forgot_ms: Mutex::new(0),
         }
+    }
+
+    /// Says who knows what was going on when an alert began. The first one counts.
+    pub fn know_evidence(&self, evidence: EvidenceOf) {
+        let _ = self.evidence.set(evidence);
     }
 
     /// Takes alerts of our own rules. May block for a disk sync.
@@ -571,9 +582,18 @@ impl Notifier {
     ) -> Result<Outgoing, String> {
         let (batch, channel, config) = (batch.clone(), way.channel.clone(), config.clone());
         let external_url = self.external_url.clone();
+        let evidence = self.evidence.get().cloned();
         let work = spawn_blocking(move || {
             let alerts: Vec<&Alert> = alerts.iter().collect();
-            let data = message::data(&batch, &alerts, &external_url);
+            let mut data = message::data(&batch, &alerts, &external_url);
+            // Of the first that fires: a message about many has room for one.
+            let first = alerts
+                .iter()
+                .find(|alert| !alert.is_resolved_at(batch.now_ms));
+            let known = first.zip(evidence).and_then(|(alert, of)| of(alert));
+            if let Some(known) = known {
+                data.more = vec![("Evidence", known.value())];
+            }
             let message = Message::new(&data, &batch.group_key, batch.now_ms, &config.wording);
             channel.prepare(&message)
         });

@@ -292,7 +292,7 @@ pub(crate) struct Drawing<'a> {
 }
 
 /// Round values between two bounds, about so many.
-fn ticks(min: f64, max: f64, about: f64) -> Vec<f64> {
+pub(crate) fn ticks(min: f64, max: f64, about: f64) -> Vec<f64> {
     let raw = (max - min) / about;
     let power = 10_f64.powf(raw.log10().floor());
     let step = [1.0, 2.0, 2.5, 5.0, 10.0]

@@ -24,9 +24,11 @@ mod sparkline;
 mod time_range;
 
 pub use metrics::Metrics;
+pub use pages::rule_id;
 pub use server::run;
 pub use services::{
-    ImportLines, Rehearse, RelabelSteps, Services, StatusReport, TaskReport, Totals, View,
+    ImportLines, Rehearse, RelabelSteps, RuleMissing, Services, StatusReport, TaskReport, Totals,
+    View,
 };
 
 use std::sync::Arc;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use alert_rules::GroupSnapshot;
 use alert_rules::rehearse::Rehearsal;
+use alert_rules::{GroupSnapshot, Source};
 use log_query::LogReader;
 use model::{
     DiscoveryState, DroppedTarget, Labels, LogCollector, LogSource, RelabelStep, ScrapeTarget,
@@ -26,6 +26,9 @@ pub type ImportLines =
 /// Tells what `relabel_configs` of a job (its name) do to the labels that a target was found with,
 /// rule by rule; nothing for a job that is not there.
 pub type RelabelSteps = Arc<dyn Fn(&str, &Labels) -> Vec<RelabelStep> + Send + Sync>;
+
+/// See [`Services::rule_missing`].
+pub type RuleMissing = Arc<dyn Fn(Source, &str, i64, i64) -> Vec<String> + Send + Sync>;
 
 /// The doors into the rest of the house.
 pub struct Services {
@@ -52,6 +55,9 @@ pub struct Services {
     pub notify_health: View<Vec<alert_notify::WayHealth>>,
     /// Evaluates a rule file over the kept history; blocks.
     pub rehearse: Arc<dyn Fn(&Rehearse) -> Rehearsal + Send + Sync>,
+    /// Why a rule can never fire, each a sentence: source, expression, and the time whose series
+    /// count, milliseconds since 1970-01-01 UTC; blocks.
+    pub rule_missing: RuleMissing,
     /// Scrape targets, the built-in collectors included.
     pub scrape_targets: View<Vec<ScrapeTarget>>,
     /// Targets that relabelling drops, by job; of each job so many as are kept.

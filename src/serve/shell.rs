@@ -131,6 +131,8 @@ pub(crate) struct Shell {
     pub(crate) visit: Visit,
     /// The range shown, on pages that have one.
     pub(crate) range: Option<TimeRange>,
+    /// Seconds between refreshes, where the page knows better than its kind; 0 for none.
+    pub(crate) refresh: Option<i64>,
     firing: usize,
     pending: usize,
 }
@@ -160,6 +162,7 @@ impl Shell {
                 .has_range()
                 .then(|| TimeRange::of(&visit.params, visit.now_ms)),
             page,
+            refresh: None,
             title: page.title().to_owned(),
             visit,
             firing,
@@ -219,6 +222,9 @@ impl Shell {
     /// Seconds between refreshes; 0 for none. A chart of a day does not change within seconds,
     /// and drawing it costs more.
     pub(crate) fn refresh_s(&self) -> i64 {
+        if let Some(seconds) = self.refresh {
+            return seconds;
+        }
         if !self.page.is_refreshed() {
             return 0;
         }

@@ -9,6 +9,8 @@ mod settings;
 mod status;
 mod targets;
 
+pub use alerts::rule_id;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -21,6 +23,17 @@ use crate::Services;
 use crate::request::Visit;
 use crate::shell;
 
+/// The pages about alerts, for the line of links on each of them.
+pub(crate) fn alert_pages() -> &'static [(&'static str, &'static str)] {
+    &[
+        ("/alerts", "Alerts"),
+        ("/alerts/history", "History"),
+        ("/alerts/rules", "Rules"),
+        ("/alerts/silences", "Silences"),
+        ("/alerts/receivers", "Receivers"),
+    ]
+}
+
 /// All page routes.
 pub(crate) fn router() -> Router<Arc<Services>> {
     Router::new()
@@ -28,9 +41,9 @@ pub(crate) fn router() -> Router<Arc<Services>> {
         .route("/metrics-explorer", get(metrics::page))
         .route("/metrics/cardinality", get(metrics::cardinality::page))
         .route("/metrics/{name}", get(metrics::one::page))
-        .route("/alerts", get(alerts::page))
         .route("/targets", get(targets::page))
         .route("/status", get(status::page))
+        .merge(alerts::router())
         .merge(logs::router())
         .merge(settings::router())
 }

@@ -73,7 +73,7 @@ fn alerts(groups: &[GroupSnapshot]) -> Vec<Problem> {
                 object: distinguishing(rule, alert),
                 cause: summary(alert).to_owned(),
                 since_ms: alert.active_at_ms,
-                link: format!("/alerts#a-{:016x}", alert.labels.fingerprint()),
+                link: format!("/alerts/{}", model::Alert::fingerprint_of(&alert.labels)),
             }
         })
         .collect();
@@ -94,7 +94,7 @@ fn alerts(groups: &[GroupSnapshot]) -> Vec<Problem> {
             object: vec![label("rule", &first.name)],
             cause: first.last_error.clone(),
             since_ms: 0,
-            link: "/alerts".to_owned(),
+            link: "/alerts/rules?state=failing".to_owned(),
         });
     }
     problems

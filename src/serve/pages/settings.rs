@@ -62,7 +62,7 @@ fn one_of(given: &str, named: &'static str, other: &'static str) -> &'static str
 }
 
 /// A path of ours, never another site: `//evil.example` and `/\evil.example` leave it.
-fn own_path(path: &str) -> &str {
+pub(super) fn own_path(path: &str) -> &str {
     let second = path.as_bytes().get(1);
     let ours = path.starts_with('/') && !matches!(second, Some(b'/' | b'\\'));
     if ours { path } else { "/" }
