@@ -17,7 +17,7 @@ use log_tail::LogTail;
 use metric_host::HostCollector;
 use metric_scrape::{LocalSource, LocalTarget, Scraper};
 use metric_store::MetricStore;
-use model::{SampleSink, time};
+use model::{SampleSink, StoreError, time};
 use parking_lot::Mutex;
 use receive::SampleReceiver;
 use remote_write::Tee;

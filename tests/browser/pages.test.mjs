@@ -20,6 +20,11 @@ const PAGES = [
   ["metrics-query", "/metrics-explorer?q=rate(node_cpu_seconds_total%5B30s%5D)"],
   ["metrics-mistake", "/metrics-explorer?q=rate(up%5B5m)"],
   ["alerts", "/alerts"],
+  ["alerts-grouped", "/alerts?by=severity"],
+  ["alert-history", "/alerts/history"],
+  ["alert-rules", "/alerts/rules"],
+  ["alert-silences", "/alerts/silences?matchers=alertname%3DTestAlwaysFiring"],
+  ["alert-receivers", "/alerts/receivers"],
   ["targets", "/targets"],
   ["status", "/status"],
   ["missing", "/no/such/page"],
@@ -110,6 +115,26 @@ test("keys go to pages and help opens", async () => {
   await page.waitForURL("**/targets**");
   await page.keyboard.press("?");
   await page.locator("dialog[open]").waitFor();
+  await context.close();
+});
+
+test("an alert has a page of its own, where a silence is counted and made", async () => {
+  const { page, context, problems } = await open("dark", "wide", "/alerts?state=firing");
+  await page.getByRole("link", { name: "TestAlwaysFiring" }).first().click();
+  await page.getByRole("heading", { level: 1, name: "TestAlwaysFiring" }).waitFor();
+  assert.ok((await page.textContent("main")).includes("which is too much"));
+  await page.getByText("1 alert that fires now fits.").waitFor({ timeout: 30_000 });
+  await page.screenshot({ path: join(shots, "alert-one.png"), fullPage: true });
+  assert.deepEqual(await violations(page), []);
+  await page.getByLabel(/Matchers/).fill('alertname="Nobody"');
+  await page.getByText("Nothing that fires now fits.").waitFor({ timeout: 30_000 });
+  await page.getByLabel("Why").fill("the browser's test");
+  await page.getByRole("button", { name: "Silence", exact: true }).click();
+  await page.goto(`${yagura.url}/alerts/silences`);
+  assert.ok((await page.textContent("main")).includes("the browser's test"));
+  await page.getByRole("button", { name: "End now" }).click();
+  await page.getByRole("heading", { name: "Over" }).waitFor();
+  assert.deepEqual(problems, []);
   await context.close();
 });
 

@@ -38,7 +38,7 @@ async fn page(house: House, path: &str) -> String {
 }
 
 /// Every page of the rail.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 14] = [
     "/",
     "/logs",
     "/logs?q=script&from=now-3h&to=now",
@@ -47,6 +47,10 @@ const PAGES: [&str; 10] = [
     "/metrics-explorer?q=node_filesystem_avail_bytes&view=table",
     "/metrics-explorer?q=%3Cb%3Eodd%3C%2Fb%3E",
     "/alerts",
+    "/alerts/history",
+    "/alerts/rules",
+    "/alerts/silences?matchers=a%3D%22%3Cb%3Eodd%3C%2Fb%3E%22",
+    "/alerts/receivers",
     "/targets",
     "/status",
 ];

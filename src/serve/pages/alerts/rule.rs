@@ -327,7 +327,7 @@ async fn rehearse(
         Ok((rehearsal, cut)) => shown(services, rehearsal, span, cut),
         Err(error) => Rehearsed {
             span: span.to_owned(),
-            sentence: "it was not rehearsed".to_owned(),
+            sentence: "was not rehearsed".to_owned(),
             firings: Vec::new(),
             more: 0,
             error: error.to_string(),
@@ -341,7 +341,7 @@ fn shown(services: &Services, rehearsal: Rehearsal, span: &str, is_cut: bool) ->
     let Some(done) = rehearsal.rules.into_iter().next() else {
         return Rehearsed {
             span: span.to_owned(),
-            sentence: "it could not be rehearsed".to_owned(),
+            sentence: "could not be rehearsed".to_owned(),
             firings: Vec::new(),
             more: 0,
             error: error.join("; "),
