@@ -167,14 +167,15 @@ impl Incidents {
             evidence.value = active.value.is_finite().then_some(active.value);
             rule_labels = rule.labels.clone();
         }
+        let expression = if evidence.is_log_rule {
+            String::new()
+        } else {
+            evidence.expression.clone()
+        };
         let question = Question {
             labels: &alert.labels,
             rule_labels: &rule_labels,
-            expression: if evidence.is_log_rule {
-                ""
-            } else {
-                &evidence.expression.clone()
-            },
+            expression: &expression,
             active_at_ms: evidence.active_at_ms,
             until_ms: now_ms,
         };
@@ -227,7 +228,7 @@ fn document(evidence: &Evidence) -> String {
         logs.lines.truncate(5);
         "most lines were too long to be kept".clone_into(&mut logs.note);
     }
-    less.expression.truncate(0);
+    less.expression.clear();
     let text = serde_json::to_string(&less).unwrap_or_default();
     if fits(&text) {
         return text;
