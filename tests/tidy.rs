@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("log_query", &["template"]),
     ("log_rules", &["log_query", "yaml"]),
     ("http_client", &[]),
-    ("metric_scrape", &["http_client", "yaml"]),
+    ("metric_scrape", &["http_client", "wire", "yaml"]),
     ("metric_host", &[]),
     ("metric_store", &[]),
     ("metric_import", &["wire"]),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{
-    Histogram, Labels, MetricMetadata, SampleSink, Scrape, SlotId, StoreError, TargetId, is_stale,
+    Exemplar, Histogram, Labels, MetricMetadata, SampleSink, Scrape, SlotId, StoreError, TargetId,
+    is_stale,
 };
 use parking_lot::Mutex;
 
@@ -19,6 +20,9 @@ struct Memory {
     /// Series by name: times and values.
     samples: BTreeMap<String, Vec<(i64, f64)>>,
     metadata: BTreeMap<String, MetricMetadata>,
+    /// By series.
+    histograms: BTreeMap<String, Vec<Arc<Histogram>>>,
+    exemplars: BTreeMap<String, Vec<Exemplar>>,
     series_max: Option<usize>,
     full: bool,
 }
@@ -57,6 +61,18 @@ impl MemorySink {
             })
             .collect();
         shown.join(" ")
+    }
+
+    /// All native histograms of a series.
+    pub(crate) fn histograms(&self, name: &str) -> Vec<Arc<Histogram>> {
+        let memory = self.0.lock();
+        memory.histograms.get(name).cloned().unwrap_or_default()
+    }
+
+    /// All exemplars of a series.
+    pub(crate) fn exemplars(&self, name: &str) -> Vec<Exemplar> {
+        let memory = self.0.lock();
+        memory.exemplars.get(name).cloned().unwrap_or_default()
     }
 
     /// Times of all samples of a series.
@@ -145,6 +161,12 @@ impl SampleSink for MemorySink {
         timestamp_ms: i64,
         samples: &[(SlotId, Arc<Histogram>)],
     ) -> Result<usize, StoreError> {
+        for (slot, histogram) in samples {
+            let mut memory = self.0.lock();
+            let name = memory.slots[target.0 as usize][slot.0 as usize].clone();
+            let of_series = memory.histograms.entry(name).or_default();
+            of_series.push(histogram.clone());
+        }
         let places = samples
             .iter()
             .map(|(slot, _)| (*slot, model::histogram_nan()));
@@ -153,6 +175,12 @@ impl SampleSink for MemorySink {
             timestamp_ms,
             samples: &places.collect::<Vec<_>>(),
         })
+    }
+
+    fn append_exemplar(&self, target: TargetId, slot: SlotId, exemplar: Exemplar) {
+        let mut memory = self.0.lock();
+        let name = memory.slots[target.0 as usize][slot.0 as usize].clone();
+        memory.exemplars.entry(name).or_default().push(exemplar);
     }
 
     fn close_target(&self, target: TargetId) {

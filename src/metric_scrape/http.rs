@@ -59,9 +59,7 @@ impl JobClient {
             client: clients.client(&job.http_client()),
             accept: HeaderValue::from_str(&accept).unwrap_or(HeaderValue::from_static("*/*")),
             compression: job.enable_compression.unwrap_or(true),
-            fallback: job
-                .fallback_scrape_protocol
-                .and_then(ScrapeProtocol::format),
+            fallback: job.fallback_scrape_protocol.map(ScrapeProtocol::format),
         }
     }
 

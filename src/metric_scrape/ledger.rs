@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{SampleSink, Scrape, SlotId, StoreError, TargetId, stale_nan};
+use model::{Exemplar, Histogram, SampleSink, Scrape, SlotId, StoreError, TargetId, stale_nan};
 
 use crate::ScrapeError;
 use crate::exposition::{Format, metadata};
@@ -176,6 +176,17 @@ impl Ledger {
             return Err(failure);
         }
         self.append_timed(opened.target, &mut commit.timed, time.timestamp_ms)?;
+        self.append_histograms(opened.target, &mut commit.histograms, time.timestamp_ms)?;
+        for exemplar in commit.exemplars {
+            let found = Exemplar {
+                labels: exemplar.labels,
+                value: exemplar.value,
+                timestamp_ms: exemplar.timestamp_ms.unwrap_or(time.timestamp_ms),
+            };
+            // The store counts those that it does not take.
+            self.sink
+                .append_exemplar(opened.target, exemplar.slot, found);
+        }
         Ok(commit.refused.map(|(count, error)| {
             self.metrics.series_refused.inc_by(count as u64);
             format!("{count} new series were not stored: {error}")
@@ -224,6 +235,7 @@ impl Ledger {
             format,
             timestamps: spec.timestamps,
             kept_max: spec.samples_max.unwrap_or(usize::MAX),
+            histograms: spec.histograms,
         };
         let mut resolve =
             |pairs: &[crate::exposition::line::Pair<'_>]| spec.rules.labels(&spec.labels, pairs);
@@ -275,6 +287,33 @@ impl Ledger {
         Ok(())
     }
 
+    /// Stores native histograms, one `append_histograms` per time.
+    fn append_histograms(
+        &self,
+        target: TargetId,
+        histograms: &mut Vec<(Option<i64>, SlotId, Arc<Histogram>)>,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let before = histograms.len();
+        let time_of = |time: Option<i64>| time.unwrap_or(now_ms);
+        histograms.retain(|(time, ..)| time_of(*time) <= now_ms.saturating_add(FUTURE_MAX_MS));
+        self.metrics
+            .samples_future
+            .inc_by((before - histograms.len()) as u64);
+        histograms.sort_by_key(|(time, ..)| time_of(*time));
+        for group in histograms.chunk_by(|a, b| time_of(a.0) == time_of(b.0)) {
+            let samples: Vec<_> = group
+                .iter()
+                .map(|(_, slot, histogram)| (*slot, histogram.clone()))
+                .collect();
+            let stored = self
+                .sink
+                .append_histograms(target, time_of(group[0].0), &samples)?;
+            self.metrics.samples.inc_by(stored as u64);
+        }
+        Ok(())
+    }
+
     /// The target goes on under other rules: its lines may mean other series now.
     pub(crate) fn rules_changed(&mut self, spec: &TargetSpec) {
         self.pages.forget_keys(spec.timestamps);
@@ -309,3 +348,7 @@ impl Ledger {
 #[cfg(test)]
 #[path = "ledger_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "histogram_tests.rs"]
+mod histogram_tests;

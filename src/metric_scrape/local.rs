@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::ScrapeError;
 use crate::exposition::Format;
-use crate::page::Timestamps;
+use crate::page::{Histograms, Timestamps};
 use crate::target::{Source, TargetSpec};
 
 /// Answers with a page in the text format or OpenMetrics, or says in a sentence why it cannot.
@@ -68,6 +68,7 @@ impl LocalTarget {
             timestamps: Timestamps::Honor {
                 track_staleness: false,
             },
+            histograms: Histograms::default(),
             samples_max: None,
             extra_metrics: false,
         }

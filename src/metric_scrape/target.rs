@@ -18,7 +18,7 @@ use crate::config::{GlobalConfig, ScrapeConfig, Size, ValidationScheme};
 use crate::discovery::{TargetGroup, at};
 use crate::http::JobClient;
 use crate::local::LocalSource;
-use crate::page::Timestamps;
+use crate::page::{Histograms, Timestamps};
 use crate::relabel::Relabeler;
 use crate::series::{LabelLimits, SeriesRules};
 
@@ -44,6 +44,7 @@ pub(crate) struct TargetSpec {
     pub(crate) source: Source,
     pub(crate) rules: Arc<SeriesRules>,
     pub(crate) timestamps: Timestamps,
+    pub(crate) histograms: Histograms,
     /// Most samples after relabelling.
     pub(crate) samples_max: Option<usize>,
     /// Three more series about each scrape are wanted.
@@ -56,6 +57,7 @@ impl TargetSpec {
         Arc::ptr_eq(&self.rules, &other.rules)
             && self.labels == other.labels
             && self.timestamps == other.timestamps
+            && self.histograms == other.histograms
     }
 
     /// Whether nothing at all differs.
@@ -325,6 +327,7 @@ fn one(of: &Job, discovered: Labels, labels: LabelsBuilder) -> Result<TargetSpec
         } else {
             Timestamps::Ignore
         },
+        histograms: job.histograms(global),
         samples_max: match job.sample_limit.unwrap_or(global.sample_limit) {
             0 => None,
             limit => Some(usize::try_from(limit).unwrap_or(usize::MAX)),

@@ -6,7 +6,7 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use metric_scrape::exposition::Format;
 use metric_scrape::exposition::line::Pair;
-use metric_scrape::page::{Counts, Pages, ReadOptions, Timestamps};
+use metric_scrape::page::{Counts, Histograms, Pages, ReadOptions, Timestamps};
 use model::{Labels, SlotId};
 
 fn main() {
@@ -48,6 +48,7 @@ fn read(pages: &mut Pages, page: &str, slots: &mut u32) -> usize {
         format: Format::Text,
         timestamps: TIMESTAMPS,
         kept_max: usize::MAX,
+        histograms: Histograms::default(),
     };
     let mut resolve = |pairs: &[Pair<'_>]| {
         let pairs = pairs.iter().map(|(name, value)| (&**name, &**value));

@@ -162,16 +162,10 @@ fn says_where_and_what_is_wrong() {
         &job("scrape_protocols: [PrometheusText]"),
         &["PrometheusText", "line 3"],
     );
-    for keys in [
-        "scrape_native_histograms: true",
-        "scrape_protocols: [PrometheusProto]",
-        "fallback_scrape_protocol: PrometheusProto",
-    ] {
-        check(
-            &job(keys),
-            &["job \"web\"", "PrometheusProto are not read yet"],
-        );
-    }
+    check(
+        &job("scrape_native_histograms: true\n  native_histogram_min_bucket_factor: -1"),
+        &["job \"web\"", "native_histogram_min_bucket_factor"],
+    );
     check(
         &job("convert_classic_histograms_to_nhcb: true"),
         &[

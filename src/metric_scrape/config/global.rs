@@ -73,10 +73,10 @@ pub struct GlobalConfig {
     /// What exporters are asked to do with other names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric_name_escaping_scheme: Option<EscapingScheme>,
-    /// Native histograms are not read yet: only `false` is taken.
+    /// Native histograms are kept, and protobuf is asked for first. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scrape_native_histograms: Option<bool>,
-    /// It always is: the classic form is the only one that is read.
+    /// The classic form of a histogram is kept also where it has a native one. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub always_scrape_classic_histograms: Option<bool>,
     /// Not carried out: only `false` is taken.

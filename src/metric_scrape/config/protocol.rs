@@ -94,12 +94,12 @@ impl ScrapeProtocol {
         }
     }
 
-    /// How its pages are read; nothing for what is not read yet.
-    pub(crate) fn format(self) -> Option<Format> {
+    /// How its pages are read.
+    pub(crate) fn format(self) -> Format {
         match self {
-            Self::Text0 | Self::Text1 => Some(Format::Text),
-            Self::OpenMetrics0 | Self::OpenMetrics1 => Some(Format::OpenMetrics),
-            Self::Protobuf => None,
+            Self::Text0 | Self::Text1 => Format::Text,
+            Self::OpenMetrics0 | Self::OpenMetrics1 => Format::OpenMetrics,
+            Self::Protobuf => Format::Protobuf,
         }
     }
 

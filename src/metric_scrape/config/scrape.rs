@@ -12,6 +12,8 @@ use super::{
     ValidationScheme, duration_text,
 };
 use crate::ScrapeError;
+use crate::exposition::histogram::Limits;
+use crate::page::Histograms;
 use crate::relabel::{RelabelConfig, Relabeler};
 
 /// Targets with labels of their own.
@@ -111,10 +113,10 @@ with_refused_keys! {
         /// What exporters are asked to do with other names.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub metric_name_escaping_scheme: Option<EscapingScheme>,
-        /// Native histograms are not read yet: only `false` is taken.
+        /// Native histograms are kept, and protobuf is asked for first. Default false.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub scrape_native_histograms: Option<bool>,
-        /// It always is: the classic form is the only one that is read.
+        /// The classic form of a histogram is kept also where it has a native one. Default false.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub always_scrape_classic_histograms: Option<bool>,
         /// Old name of `always_scrape_classic_histograms`.
@@ -123,10 +125,12 @@ with_refused_keys! {
         /// Not carried out: only `false` is taken.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub convert_classic_histograms_to_nhcb: Option<bool>,
-        /// Means nothing while native histograms are refused.
+        /// Most buckets of a native histogram: one with more is made coarser, and fails the scrape
+        /// where that does not help. 0 (default) for no limit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub native_histogram_bucket_limit: Option<u64>,
-        /// Means nothing while native histograms are refused.
+        /// How many times as wide a bucket is at least as the one before: finer native histograms
+        /// are made coarser. 0 (default) for no limit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub native_histogram_min_bucket_factor: Option<f64>,
         /// Three more series about each scrape.
@@ -201,6 +205,22 @@ impl ScrapeConfig {
             .unwrap_or(false)
     }
 
+    /// What is made of histograms.
+    pub(crate) fn histograms(&self, global: &GlobalConfig) -> Histograms {
+        Histograms {
+            native: self.scrape_native_histograms(global),
+            classic_always: self
+                .always_scrape_classic_histograms
+                .or(self.scrape_classic_histograms)
+                .or(global.always_scrape_classic_histograms)
+                .unwrap_or(false),
+            limits: Limits::new(
+                self.native_histogram_bucket_limit.unwrap_or(0),
+                self.native_histogram_min_bucket_factor.unwrap_or(0.0),
+            ),
+        }
+    }
+
     /// Which names are good.
     pub fn validation_scheme(&self, global: &GlobalConfig) -> ValidationScheme {
         self.metric_name_validation_scheme
@@ -266,21 +286,14 @@ impl ScrapeConfig {
         self.http_client()
             .check()
             .map_err(|wrong| (wrong.key, wrong.reason))?;
-        if self.convert_classic_histograms_to_nhcb == Some(true) {
+        if self
+            .convert_classic_histograms_to_nhcb
+            .or(global.convert_classic_histograms_to_nhcb)
+            == Some(true)
+        {
             return wrong(
                 "convert_classic_histograms_to_nhcb",
                 "classic histograms are kept as they are: take the key out",
-            );
-        }
-        if self.scrape_native_histograms(global)
-            || self
-                .scrape_protocols(global)
-                .contains(&ScrapeProtocol::Protobuf)
-            || self.fallback_scrape_protocol == Some(ScrapeProtocol::Protobuf)
-        {
-            return wrong(
-                "scrape_native_histograms",
-                "native histograms and PrometheusProto are not read yet: take the keys out",
             );
         }
         if self.escaping_scheme(global) == EscapingScheme::AllowUtf8

@@ -10,6 +10,26 @@ use model::METRIC_NAME;
 
 use super::{Format, excerpt, number};
 
+/// An exemplar as a page writes it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TextExemplar<'a> {
+    /// Its own labels.
+    pub labels: Vec<Pair<'a>>,
+    /// The observed value.
+    pub value: f64,
+    /// Milliseconds since 1970-01-01 UTC, where it says.
+    pub timestamp_ms: Option<i64>,
+}
+
+/// What follows a key.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Tail<'a> {
+    pub(crate) value: f64,
+    /// Milliseconds since 1970-01-01 UTC, where it says.
+    pub(crate) timestamp_ms: Option<i64>,
+    pub(crate) exemplar: Option<TextExemplar<'a>>,
+}
+
 /// Name and value of a label as a page writes it, escapes resolved.
 pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
@@ -22,8 +42,8 @@ pub fn read_sample(
     format: Format,
 ) -> Result<(Vec<Pair<'_>>, f64, Option<i64>), String> {
     let (key, tail) = line.split_at(key_end(line)?);
-    let (value, time_ms) = read_tail(tail, format)?;
-    Ok((read_key(key)?, value, time_ms))
+    let tail = read_tail(tail, format)?;
+    Ok((read_key(key)?, tail.value, tail.timestamp_ms))
 }
 
 /// Finds where the key of a sample line ends, without looking closely at what it holds.
@@ -94,12 +114,18 @@ pub(crate) fn read_key(key: &[u8]) -> Result<Vec<Pair<'_>>, String> {
         Some((first, name)) if first == METRIC_NAME && !name.is_empty() => {}
         _ => return Err(format!("no metric name: {}", excerpt(key.as_bytes()))),
     }
+    check_pairs(&pairs)?;
+    Ok(pairs)
+}
+
+/// Refuses pairs that name a label twice.
+pub(crate) fn check_pairs(pairs: &[Pair<'_>]) -> Result<(), String> {
     let mut names: Vec<&str> = pairs.iter().map(|(name, _)| &**name).collect();
     names.sort_unstable();
-    if let Some([twice, _]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(format!("label {twice:?} is there twice"));
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(twice) => Err(format!("label {:?} is there twice", twice[0])),
+        None => Ok(()),
     }
-    Ok(pairs)
 }
 
 /// Reads what stands between braces: `a="b", "c d"="e"`, and `"the name"` once.
@@ -190,31 +216,38 @@ pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Reads what follows a key: value, timestamp (as milliseconds), exemplar (checked, not kept).
-pub(crate) fn read_tail(tail: &[u8], format: Format) -> Result<(f64, Option<i64>), String> {
+/// Reads what follows a key: value, timestamp, exemplar.
+pub(crate) fn read_tail(tail: &[u8], format: Format) -> Result<Tail<'_>, String> {
     let (word, rest) = next_word(tail);
     if word.is_empty() {
         return Err("no value".to_owned());
     }
     let value = number::value(word).ok_or_else(|| format!("{} is not a number", excerpt(word)))?;
+    let mut read = Tail {
+        value,
+        ..Tail::default()
+    };
     let (word, after) = next_word(rest);
     if word.is_empty() {
-        return Ok((value, None));
+        return Ok(read);
     }
-    let mut timestamp = None;
     let mut rest = rest;
     if word != b"#" {
-        let read = match format {
-            Format::Text => number::timestamp_ms(word),
+        let timestamp_ms = match format {
             Format::OpenMetrics => number::timestamp_s(word),
+            Format::Text | Format::Protobuf => number::timestamp_ms(word),
         };
-        timestamp = Some(read.ok_or_else(|| format!("{} is not a timestamp", excerpt(word)))?);
+        read.timestamp_ms =
+            Some(timestamp_ms.ok_or_else(|| format!("{} is not a timestamp", excerpt(word)))?);
         rest = after;
     }
     let rest = skip_blanks(rest);
     match (rest.first(), format) {
         (None, _) => {}
-        (Some(b'#'), Format::OpenMetrics) => check_exemplar(skip_blanks(&rest[1..]))?,
+        (Some(b'#'), Format::OpenMetrics) => {
+            let exemplar = read_exemplar(skip_blanks(&rest[1..]));
+            read.exemplar = Some(exemplar.map_err(|why| format!("bad exemplar: {why}"))?);
+        }
         _ => {
             return Err(format!(
                 "the line should end after the value, not go on with {}",
@@ -222,27 +255,30 @@ pub(crate) fn read_tail(tail: &[u8], format: Format) -> Result<(f64, Option<i64>
             ));
         }
     }
-    Ok((value, timestamp))
+    Ok(read)
 }
 
-/// An exemplar is `{labels} value [timestamp]`. We keep none, but a page that breaks here is not
-/// the page that the target meant to send.
-fn check_exemplar(exemplar: &[u8]) -> Result<(), String> {
-    let bad = |why: String| format!("bad exemplar: {why}");
-    if exemplar.first() != Some(&b'{') {
-        return Err(bad(format!("{{ is expected, not {}", excerpt(exemplar))));
+/// Reads an exemplar, `{labels} value [timestamp]`.
+fn read_exemplar(text: &[u8]) -> Result<TextExemplar<'_>, String> {
+    if text.first() != Some(&b'{') {
+        return Err(format!("{{ is expected, not {}", excerpt(text)));
     }
-    let end = key_end(exemplar).map_err(bad)?;
-    let inner = std::str::from_utf8(&exemplar[1..end - 1])
-        .map_err(|_| bad(format!("not UTF-8: {}", excerpt(exemplar))))?;
-    read_labels(inner, &mut Vec::new()).map_err(bad)?;
-    let (word, rest) = next_word(&exemplar[end..]);
-    number::value(word).ok_or_else(|| bad(format!("{} is not a number", excerpt(word))))?;
+    let mut exemplar = TextExemplar::default();
+    let end = key_end(text)?;
+    let inner = std::str::from_utf8(&text[1..end - 1])
+        .map_err(|_| format!("not UTF-8: {}", excerpt(text)))?;
+    read_labels(inner, &mut exemplar.labels)?;
+    let (word, rest) = next_word(&text[end..]);
+    exemplar.value =
+        number::value(word).ok_or_else(|| format!("{} is not a number", excerpt(word)))?;
     let (word, rest) = next_word(rest);
-    if !word.is_empty() && (number::timestamp_s(word).is_none() || !skip_blanks(rest).is_empty()) {
-        return Err(bad(format!("{} is not a timestamp", excerpt(word))));
+    if !word.is_empty() {
+        exemplar.timestamp_ms = number::timestamp_s(word);
+        if exemplar.timestamp_ms.is_none() || !skip_blanks(rest).is_empty() {
+            return Err(format!("{} is not a timestamp", excerpt(word)));
+        }
     }
-    Ok(())
+    Ok(exemplar)
 }
 
 fn skip_blanks(bytes: &[u8]) -> &[u8] {
@@ -327,7 +363,9 @@ mod tests {
             read_tail(tail.as_bytes(), format),
             expected,
         ) {
-            (Ok(got), Ok(expected)) => assert_eq!(got, expected, "{tail}"),
+            (Ok(got), Ok(expected)) => {
+                assert_eq!((got.value, got.timestamp_ms), expected, "{tail}");
+            }
             (Err(got), Err(part)) => assert!(got.contains(part), "{tail}: {got}"),
             (got, _) => panic!("{tail}: {got:?}"),
         };
@@ -350,5 +388,15 @@ mod tests {
         check(" 1 # a", open, Err("bad exemplar"));
         check(" 1 # {a=\"b\"}", open, Err("bad exemplar"));
         check(" 1 # {a=\"b\"} 1 2 3", open, Err("bad exemplar"));
+    }
+
+    #[test]
+    fn reads_exemplars() {
+        let tail = b" 1 3 # {trace_id=\"a b\"} 0.67 1520879607.789";
+        let tail = read_tail(tail, Format::OpenMetrics).expect("a good tail");
+        let exemplar = tail.exemplar.expect("an exemplar");
+        assert_eq!(exemplar.labels, [("trace_id".into(), "a b".into())]);
+        assert_eq!(exemplar.value, 0.67);
+        assert_eq!(exemplar.timestamp_ms, Some(1_520_879_607_789));
     }
 }

@@ -3,7 +3,7 @@
 use model::{MetricKind, MetricMetadata};
 
 use super::line::unescape;
-use super::{Format, excerpt};
+use super::{Format, excerpt, protobuf};
 
 /// A line that begins with `#`.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +79,9 @@ fn kind(word: &str) -> Option<MetricKind> {
 /// OpenMetrics names a counter's family without `_total`; it is given here with it, as its
 /// samples are named, so that a family has the same name in both formats.
 pub fn families(page: &[u8], format: Format) -> Vec<(String, MetricMetadata)> {
+    if format == Format::Protobuf {
+        return protobuf::metadata(page);
+    }
     let mut families: Vec<(String, MetricMetadata)> = Vec::new();
     for line in page
         .split(|b| *b == b'\n')

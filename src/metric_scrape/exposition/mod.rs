@@ -1,16 +1,20 @@
-//! What did the target say? The text format 0.0.4 and OpenMetrics 1.0, line by line.
+//! What did the target say? The text format 0.0.4 and OpenMetrics 1.0, line by line, and
+//! Prometheus' protobuf, message by message.
 //!
 //! [`line`] reads one line slowly and exactly, [`metadata`] gathers HELP, TYPE and UNIT,
-//! [`number`] reads values. [`crate::page`] puts them together for a whole page and remembers the
-//! lines, so that the next page of the same target seldom comes here.
+//! [`number`] reads values; `protobuf` reads families and metrics, [`histogram`] what a histogram
+//! of theirs holds. [`crate::page`] puts them together for a whole page and remembers its series,
+//! so that the next page of the same target seldom comes here.
 
+pub mod histogram;
 pub mod line;
 pub mod metadata;
 pub mod number;
+pub(crate) mod protobuf;
 
 use std::fmt;
 
-/// In which of the two text formats a page is written.
+/// In which format a page is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// Prometheus' text format, 0.0.4 and 1.0.0: timestamps in milliseconds, blank lines and
@@ -18,6 +22,8 @@ pub enum Format {
     Text,
     /// OpenMetrics 1.0: timestamps in seconds, exemplars, `# EOF` at the end.
     OpenMetrics,
+    /// Prometheus' protobuf, each family with its length before it: native histograms.
+    Protobuf,
 }
 
 impl Format {
@@ -29,6 +35,10 @@ impl Format {
             Some(Self::Text)
         } else if media_type.eq_ignore_ascii_case("application/openmetrics-text") {
             Some(Self::OpenMetrics)
+        } else if media_type.eq_ignore_ascii_case("application/vnd.google.protobuf")
+            && is_delimited_family(content_type)
+        {
+            Some(Self::Protobuf)
         } else {
             None
         }
@@ -45,10 +55,23 @@ impl Format {
     }
 }
 
+/// Whether the parameters of a protobuf's type name the message and the encoding that we read;
+/// those that are not there are taken for granted.
+fn is_delimited_family(content_type: &str) -> bool {
+    content_type.split(';').skip(1).all(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        match name.trim() {
+            "proto" => value.trim() == "io.prometheus.client.MetricFamily",
+            "encoding" => value.trim() == "delimited",
+            _ => true,
+        }
+    })
+}
+
 /// A page that is no metrics page: which line, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageError {
-    /// Line number, from 1.
+    /// Line number, from 1; 0 for protobuf, which has no lines: the reason names the family then.
     pub line: usize,
     /// What is wrong with it.
     pub reason: String,
@@ -56,7 +79,10 @@ pub struct PageError {
 
 impl fmt::Display for PageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.reason)
+        match self.line {
+            0 => write!(f, "{}", self.reason),
+            line => write!(f, "line {line}: {}", self.reason),
+        }
     }
 }
 
@@ -101,7 +127,11 @@ mod tests {
             Some(Format::OpenMetrics),
         );
         check("text/html", None);
-        check("application/vnd.google.protobuf", None);
+        let protobuf = "application/vnd.google.protobuf; \
+                        proto=io.prometheus.client.MetricFamily; encoding=";
+        check(&format!("{protobuf}delimited"), Some(Format::Protobuf));
+        check(&format!("{protobuf}text"), None);
+        check("application/vnd.google.protobuf; proto=some.Other", None);
         check("", None);
     }
 

@@ -60,6 +60,34 @@ pub(crate) fn timestamp_s(bytes: &[u8]) -> Option<i64> {
     (ms.abs() < i64::MAX as f64).then_some(ms.round() as i64)
 }
 
+/// A number as the value of a label, `le` or `quantile`: as OpenMetrics writes it, always with a
+/// point or an exponent, so that `1` and `1.0` are the same series.
+pub(crate) fn label_text(number: f64) -> String {
+    if number.is_nan() {
+        return "NaN".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let magnitude = number.abs();
+    // Go turns to exponents below 1e-4 and from 1e6, with two digits at least.
+    if magnitude != 0.0 && !(1e-4..1e6).contains(&magnitude) {
+        let text = format!("{number:e}");
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let (sign, exponent) = match exponent.strip_prefix('-') {
+            Some(exponent) => ('-', exponent),
+            None => ('+', exponent),
+        };
+        return format!("{digits}e{sign}{exponent:0>2}");
+    }
+    let text = format!("{number}");
+    if text.contains('.') {
+        text
+    } else {
+        format!("{text}.0")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -92,6 +120,25 @@ mod tests {
         ] {
             check(bad, None);
         }
+    }
+
+    #[test]
+    fn numbers_in_labels_are_written_one_way() {
+        let check = |number: f64, expected: &str| assert_eq!(label_text(number), expected);
+        check(1.0, "1.0");
+        check(0.0, "0.0");
+        check(-2.0, "-2.0");
+        check(0.25, "0.25");
+        check(10_000.0, "10000.0");
+        check(0.0001, "0.0001");
+        check(0.00001, "1e-05");
+        check(2.5e-9, "2.5e-09");
+        check(1e21, "1e+21");
+        check(1e6, "1e+06");
+        check(123_456_789.0, "1.23456789e+08");
+        check(f64::INFINITY, "+Inf");
+        check(f64::NEG_INFINITY, "-Inf");
+        check(f64::NAN, "NaN");
     }
 
     #[test]

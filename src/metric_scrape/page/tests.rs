@@ -27,6 +27,7 @@ impl Fixture {
             format,
             timestamps: HONOR,
             kept_max: usize::MAX,
+            histograms: Histograms::default(),
         };
         self.counts = Counts::default();
         let resolved = &mut self.resolved;
