@@ -29,10 +29,11 @@ struct ResourceLogs<'a> {
     scope_logs: Vec<ScopeLogs<'a>>,
 }
 
+/// The attributes of a resource.
 #[derive(Deserialize)]
-struct Attributes<'a> {
+pub(crate) struct Attributes<'a> {
     #[serde(borrow, default)]
-    attributes: Vec<KeyValue<'a>>,
+    pub(crate) attributes: Vec<KeyValue<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -73,8 +74,9 @@ struct LogRecord<'a> {
     span_id: Option<Text<'a>>,
 }
 
+/// An attribute.
 #[derive(Deserialize)]
-struct KeyValue<'a> {
+pub(crate) struct KeyValue<'a> {
     #[serde(borrow, default)]
     key: Text<'a>,
     #[serde(borrow)]
@@ -153,7 +155,8 @@ fn identifier(text: Option<Text<'_>>) -> Cow<'_, str> {
     text
 }
 
-fn pairs(found: Vec<KeyValue<'_>>) -> Vec<Pair<'_>> {
+/// Attributes as names and values.
+pub(crate) fn pairs(found: Vec<KeyValue<'_>>) -> Vec<Pair<'_>> {
     found.into_iter().map(pair).collect()
 }
 

@@ -10,10 +10,10 @@
 //! 3. `severity` where it is a word of its own, `event`, `trace_id`, `span_id`, `scope`,
 //! 4. the other attributes of the resource under `resource`.
 
-mod json;
+pub(crate) mod json;
 mod proto;
 mod record;
-mod value;
+pub(crate) mod value;
 
 use crate::inflate::{Encoding, inflate};
 use crate::{Push, Refused};

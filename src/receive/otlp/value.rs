@@ -12,7 +12,7 @@ pub(super) const DEPTH_MAX: usize = 32;
 
 /// A value of any kind.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     #[default]
     Empty,
     Text(Cow<'a, str>),
@@ -25,7 +25,7 @@ pub(super) enum Value<'a> {
 }
 
 /// A name and its value.
-pub(super) type Pair<'a> = (Cow<'a, str>, Value<'a>);
+pub(crate) type Pair<'a> = (Cow<'a, str>, Value<'a>);
 
 impl Value<'_> {
     /// Writes it as JSON; bytes in base64.

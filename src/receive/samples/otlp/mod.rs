@@ -1,4 +1,4 @@
-//! OpenTelemetry's metrics over HTTP, in protobuf, as series of Prometheus.
+//! OpenTelemetry's metrics over HTTP, in protobuf or JSON, as series of Prometheus.
 //!
 //! | what comes | what it becomes |
 //! |---|---|
@@ -15,6 +15,7 @@
 
 mod deltas;
 mod exponential;
+mod json;
 mod names;
 
 use model::{Exemplar, Labels, LabelsBuilder, METRIC_NAME, MetricKind, MetricMetadata, stale_nan};
@@ -30,6 +31,7 @@ use super::batch::Batch;
 use super::{SampleProtocol, SampleReceiver, Written};
 use crate::Refused;
 use crate::inflate::{Encoding, inflate};
+use crate::otlp::Format;
 
 pub(super) use deltas::Deltas;
 
@@ -38,20 +40,30 @@ const AGGREGATION_DELTA: i32 = 1;
 const NO_RECORDED_VALUE: u32 = 1;
 
 impl SampleReceiver {
-    /// Takes an `ExportMetricsServiceRequest` in protobuf.
+    /// Takes an `ExportMetricsServiceRequest`.
     ///
     /// # Errors
     /// As [`SampleReceiver::remote_write`].
-    pub fn otlp(&self, body: &[u8], encoding: Encoding, now_ms: i64) -> Result<Written, Refused> {
+    pub fn otlp(
+        &self,
+        body: &[u8],
+        format: Format,
+        encoding: Encoding,
+        now_ms: i64,
+    ) -> Result<Written, Refused> {
         let protocol = SampleProtocol::Otlp;
         let body = inflate(body, encoding, self.limits.inflated_bytes_max)
             .inspect_err(|why| self.refused(protocol, why))?;
-        let request = ExportMetricsServiceRequest::decode(&*body)
-            .map_err(|error| Refused::Bad(format!("the body is no metrics request: {error}")))
-            .inspect_err(|why| self.refused(protocol, why))?;
+        let request = match format {
+            Format::Protobuf => ExportMetricsServiceRequest::decode(&*body)
+                .map_err(|error| Refused::Bad(format!("the body is no metrics request: {error}"))),
+            Format::Json => json::decode(&body),
+        };
+        let request = request.inspect_err(|why| self.refused(protocol, why))?;
         drop(body);
+        // Held until the store has answered: another request's deltas go on from its totals.
         let mut deltas = self.deltas.lock();
-        self.take(protocol, now_ms, |batch| {
+        let written = self.take(protocol, now_ms, |batch| {
             let mut taker = Taker {
                 batch,
                 deltas: &mut deltas,
@@ -61,7 +73,12 @@ impl SampleReceiver {
                 taker.resource(resource)?;
             }
             Ok(())
-        })
+        });
+        match &written {
+            Ok(_) => deltas.keep(),
+            Err(_) => deltas.take_back(),
+        }
+        written
     }
 }
 

@@ -65,7 +65,8 @@ fn sum(value: f64, time_ms: i64, temporality: i32) -> metric::Data {
 }
 
 fn send(receiver: &SampleReceiver, body: &[u8]) -> Written {
-    receiver.otlp(body, Encoding::Plain, NOW_MS).expect("taken")
+    let sent = receiver.otlp(body, Format::Protobuf, Encoding::Plain, NOW_MS);
+    sent.expect("taken")
 }
 
 fn values(store: &Store, name: &str) -> Vec<f64> {
@@ -108,6 +109,87 @@ fn deltas_are_added_up_and_known_when_they_come_again() {
     }
     let counter = r#"a_total{http_method="GET", instance="i1", job="prod/shop"}"#;
     assert_eq!(values(&store, counter), [5.0, 8.0, 9.0]);
+}
+
+#[test]
+fn deltas_that_the_store_could_not_write_count_when_they_come_again() {
+    let (store, receiver) = receiver();
+    send(&receiver, &request("a", "", sum(5.0, NOW_MS, 1)));
+    let later = request("a", "", sum(3.0, NOW_MS + 1, 1));
+    for _ in 0..2 {
+        store.0.lock().full = true;
+        let refused = receiver.otlp(&later, Format::Protobuf, Encoding::Plain, NOW_MS);
+        assert!(matches!(refused, Err(Refused::Full(_))), "{refused:?}");
+    }
+    store.0.lock().full = false;
+    send(&receiver, &later);
+    let counter = r#"a_total{http_method="GET", instance="i1", job="prod/shop"}"#;
+    assert_eq!(values(&store, counter), [5.0, 8.0]);
+}
+
+#[test]
+fn json_says_the_same_as_protobuf() {
+    let body = format!(
+        r#"{{"resourceMetrics": [{{
+            "resource": {{"attributes": [
+                {{"key": "service.name", "value": {{"stringValue": "shop"}}}},
+                {{"key": "replicas", "value": {{"intValue": "3"}}}}
+            ]}},
+            "scopeMetrics": [{{"scope": {{"name": "x"}}, "unknown": [1], "metrics": [
+                {{"name": "a", "sum": {{
+                    "aggregationTemporality": "AGGREGATION_TEMPORALITY_DELTA",
+                    "isMonotonic": true,
+                    "dataPoints": [{{"asInt": "7", "timeUnixNano": "{t}"}}]
+                }}}},
+                {{"name": "b", "gauge": {{
+                    "dataPoints": [{{"asDouble": "NaN", "timeUnixNano": {t}}}]
+                }}}},
+                {{"name": "c", "unit": "s", "histogram": {{
+                    "aggregationTemporality": 2,
+                    "dataPoints": [{{
+                        "timeUnixNano": "{t}", "count": "3", "sum": 2.5,
+                        "bucketCounts": ["1", 2], "explicitBounds": [0.5],
+                        "exemplars": [{{"asDouble": 0.25, "timeUnixNano": "{t}",
+                            "traceId": "ab01"}}]
+                    }}]
+                }}}},
+                {{"name": "d", "exponentialHistogram": {{
+                    "aggregationTemporality": 2,
+                    "dataPoints": [{{
+                        "timeUnixNano": "{t}", "count": 1, "sum": 1, "scale": 3,
+                        "positive": {{"offset": 4, "bucketCounts": ["1"]}}
+                    }}]
+                }}}},
+                {{"name": "e", "summary": {{"dataPoints": [{{
+                    "timeUnixNano": "{t}", "count": "2", "sum": 4,
+                    "quantileValues": [{{"quantile": 0.5, "value": 1.5}}]
+                }}]}}}}
+            ]}}]
+        }}]}}"#,
+        t = NOW_MS as u64 * 1_000_000
+    );
+    let (store, receiver) = receiver();
+    let written = receiver
+        .otlp(body.as_bytes(), Format::Json, Encoding::Plain, NOW_MS)
+        .expect("taken");
+    assert_eq!((written.histograms, written.rejected), (1, 0));
+    for (series, expected) in [
+        (r#"a_total{job="shop"}"#, 7.0),
+        (r#"c_seconds_bucket{job="shop", le="0.5"}"#, 1.0),
+        (r#"c_seconds_bucket{job="shop", le="+Inf"}"#, 3.0),
+        (r#"c_seconds_sum{job="shop"}"#, 2.5),
+        (r#"e{job="shop", quantile="0.5"}"#, 1.5),
+        (r#"target_info{job="shop", replicas="3"}"#, 1.0),
+    ] {
+        assert_eq!(values(&store, series), [expected], "{series}");
+    }
+    assert!(values(&store, r#"b{job="shop"}"#)[0].is_nan());
+    let inner = store.0.lock();
+    let exemplar = &inner.exemplars[0].1;
+    assert_eq!(exemplar.labels.get("trace_id"), Some("ab01"));
+    let native: Vec<_> = inner.histograms.values().collect();
+    let buckets: Vec<_> = native[0].positive.iter().collect();
+    assert_eq!(buckets, [(5, 1.0)]);
 }
 
 #[test]
@@ -181,6 +263,8 @@ proptest::proptest! {
     #[test]
     fn any_bytes_never_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
         let (_, receiver) = receiver();
-        let _ = receiver.otlp(&bytes, Encoding::Plain, NOW_MS);
+        for format in [Format::Protobuf, Format::Json] {
+            let _ = receiver.otlp(&bytes, format, Encoding::Plain, NOW_MS);
+        }
     }
 }

@@ -96,18 +96,11 @@ async fn remote_write(State(services): State<Arc<Services>>, request: Request) -
 async fn otlp_metrics(State(services): State<Arc<Services>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let format = match otlp::Format::of(text(&parts, &header::CONTENT_TYPE)) {
-        Ok(otlp::Format::Protobuf) => otlp::Format::Protobuf,
-        Ok(otlp::Format::Json) => {
-            return refuse_plainly(&Refused::Unsupported(
-                "metrics are taken as application/x-protobuf only: set the exporter's encoding \
-                 to proto"
-                    .to_owned(),
-            ));
-        }
+        Ok(format) => format,
         Err(why) => return refuse_plainly(&why),
     };
     let work = move |receiver: &SampleReceiver, body: &[u8], encoding| {
-        receiver.otlp(body, encoding, time::now_ms())
+        receiver.otlp(body, format, encoding, time::now_ms())
     };
     match take(&services, SampleProtocol::Otlp, &parts, body, work).await {
         Ok(written) => {
