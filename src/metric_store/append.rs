@@ -321,6 +321,13 @@ impl SampleSink for MetricStore {
         result
     }
 
+    fn labels_of(&self, target: TargetId, slot: SlotId) -> Option<Labels> {
+        let shared = self.shared();
+        let target = shared.head.target(target).ok()?;
+        let series = target.state.lock().series_of(slot.0)?;
+        Some(shared.index.read().labels(series))
+    }
+
     fn append(&self, scrape: Scrape<'_>) -> Result<usize, StoreError> {
         let shared = self.shared();
         let mut buffers = shared.take_buffers();

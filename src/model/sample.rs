@@ -125,6 +125,12 @@ pub trait SampleSink: Send + Sync {
     /// `Limit` when the store takes no more series; the series that exist go on.
     fn open_slot(&self, target: TargetId, labels: &Labels) -> Result<SlotId, StoreError>;
 
+    /// The labels of a slot, where they are known still.
+    fn labels_of(&self, target: TargetId, slot: SlotId) -> Option<Labels> {
+        let _ = (target, slot);
+        None
+    }
+
     /// Stores a scrape. Samples older than the out-of-order window, or equal in time to one that
     /// the series has already with another value, are counted and left out: `Ok` tells how many
     /// were stored.

@@ -20,11 +20,11 @@ pub struct Metrics {
     pub sent: Family<Remote, Counter>,
     /// Those that the remote refused for good.
     pub refused: Family<Remote, Counter>,
-    /// Those that were dropped because the queue was full or they were too old.
+    /// Those that were dropped because the queue or the disk was full or they were too old.
     pub dropped: Family<Remote, Counter>,
     /// Requests that failed for now and were sent again.
     pub retries: Family<Remote, Counter>,
-    /// Records that could not be written to the queue or read from it.
+    /// Records of the queue that were damaged.
     pub queue_damaged: Family<Remote, Counter>,
     /// Bytes of the queue on disk.
     pub queue_bytes: Family<Remote, Gauge>,
@@ -61,7 +61,7 @@ impl Metrics {
             ),
             (
                 "samples_dropped",
-                "Samples, histograms and exemplars that were dropped because the queue was full or they were too old",
+                "Samples, histograms and exemplars that were dropped because the queue or the disk was full or they were too old",
                 &m.dropped,
             ),
             (
@@ -71,7 +71,7 @@ impl Metrics {
             ),
             (
                 "queue_damaged",
-                "Records that could not be written to the queue or read from it",
+                "Records of the queue that were damaged",
                 &m.queue_damaged,
             ),
         ] {

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{
     Exemplar, Histogram, Labels, MetricMetadata, SampleSink, Scrape, SlotId, StoreError, TargetId,
@@ -20,6 +21,8 @@ use crate::{Metrics, RemoteWriteConfig, RemoteWriteError};
 
 /// Families that are remembered for the remotes.
 const FAMILIES_MAX: usize = 50_000;
+/// With fewer series than this, idle ones are not looked for.
+const SWEEP_MIN: usize = 4096;
 
 /// A remote: its settings and its queue.
 pub(crate) struct Remote {
@@ -27,19 +30,39 @@ pub(crate) struct Remote {
     pub(crate) config: RemoteWriteConfig,
     pub(crate) queue: Mutex<Queue>,
     pub(crate) metrics: Metrics,
+    /// Whether the last thing could not be queued.
+    fails: AtomicBool,
 }
 
 impl Remote {
-    fn add(&self, add: impl FnOnce(&mut Queue) -> Result<(), StoreError>) {
-        let label = Metrics::of(&self.settings.name);
+    /// Adds `items` things to the queue. What cannot be queued is counted as dropped.
+    fn add(&self, items: u64, add: impl FnOnce(&mut Queue) -> Result<(), StoreError>) {
+        let remote = &self.settings.name;
+        let label = Metrics::of(remote);
         let mut queue = self.queue.lock();
-        if let Err(error) = add(&mut queue) {
-            self.metrics.queue_damaged.get_or_create(&label).inc();
-            tracing::debug!(%error, remote = self.settings.name, "cannot queue samples");
-        }
-        let dropped = queue.take_dropped();
+        let added = add(&mut queue);
+        let mut dropped = queue.take_dropped();
         let bytes = queue.bytes();
         drop(queue);
+        // The first failure and its end are said, what is between is counted.
+        match added {
+            Ok(()) => {
+                if self.fails.swap(false, Ordering::Relaxed) {
+                    tracing::info!(remote, "samples for a remote can be queued again");
+                }
+            }
+            Err(error) => {
+                dropped += items;
+                if !self.fails.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        %error,
+                        remote,
+                        "samples for a remote cannot be queued: they are stored here, and the \
+                         remote will not get them"
+                    );
+                }
+            }
+        }
         if dropped > 0 {
             self.metrics.dropped.get_or_create(&label).inc_by(dropped);
         }
@@ -55,12 +78,36 @@ impl Remote {
 struct Series {
     id: u32,
     labels: Vec<Option<Labels>>,
+    /// Whether it had a sample since idle ones were last let go.
+    used: AtomicBool,
 }
 
+/// Series that had samples lately. The others are let go, and the store is asked for their labels
+/// when they have samples again: a target whose series come and go costs what it uses.
 #[derive(Default)]
 struct Known {
     slots: FxHashMap<(TargetId, SlotId), Series>,
     next_id: u32,
+    /// How many there may be before idle ones are let go.
+    sweep_at: usize,
+}
+
+impl Known {
+    fn insert(&mut self, at: (TargetId, SlotId), labels: Vec<Option<Labels>>) {
+        if self.slots.len() >= self.sweep_at.max(SWEEP_MIN) {
+            self.slots
+                .retain(|_, series| series.used.swap(false, Ordering::Relaxed));
+            self.sweep_at = 2 * self.slots.len();
+            self.slots.shrink_to(self.sweep_at.max(SWEEP_MIN));
+        }
+        let id = self.next_id;
+        self.next_id = self.next_id.wrapping_add(1);
+        self.slots.entry(at).or_insert(Series {
+            id,
+            labels,
+            used: AtomicBool::new(true),
+        });
+    }
 }
 
 /// See the head of this file.
@@ -114,6 +161,7 @@ impl Tee {
                 config: config.clone(),
                 queue: Mutex::new(queue),
                 metrics: metrics.clone(),
+                fails: AtomicBool::new(false),
             }));
         }
         Ok(Self {
@@ -145,6 +193,32 @@ impl Tee {
         labels.metric_name().is_some().then_some(labels)
     }
 
+    fn remember(&self, target: TargetId, slot: SlotId, labels: &Labels) {
+        let remotes = self.remotes.iter();
+        let sets = remotes.map(|r| self.labels_for(r, labels)).collect();
+        self.known.write().insert((target, slot), sets);
+    }
+
+    /// Asks the store for slots that were let go.
+    fn recall(&self, target: TargetId, slots: impl Iterator<Item = SlotId>) {
+        let known = self.known.read();
+        let unknown: Vec<SlotId> = slots
+            .filter(|slot| match known.slots.get(&(target, *slot)) {
+                Some(series) => {
+                    series.used.store(true, Ordering::Relaxed);
+                    false
+                }
+                None => true,
+            })
+            .collect();
+        drop(known);
+        for slot in unknown {
+            if let Some(labels) = self.store.labels_of(target, slot) {
+                self.remember(target, slot, &labels);
+            }
+        }
+    }
+
     /// Calls `add` for each remote with what it gets of these slots.
     fn each<V: Copy>(
         &self,
@@ -152,6 +226,7 @@ impl Tee {
         samples: impl Iterator<Item = (SlotId, V)> + Clone,
         add: impl Fn(&Remote, Vec<(u32, V)>, &dyn Fn(u32) -> Option<Labels>),
     ) {
+        self.recall(target, samples.clone().map(|(slot, _)| slot));
         let known = self.known.read();
         for (at, remote) in self.remotes.iter().enumerate() {
             let mut labels: FxHashMap<u32, &Labels> = FxHashMap::default();
@@ -180,19 +255,14 @@ impl SampleSink for Tee {
 
     fn open_slot(&self, target: TargetId, labels: &Labels) -> Result<SlotId, StoreError> {
         let slot = self.store.open_slot(target, labels)?;
-        let sets = self
-            .remotes
-            .iter()
-            .map(|r| self.labels_for(r, labels))
-            .collect();
-        let mut known = self.known.write();
-        let id = known.next_id;
-        known.next_id = known.next_id.wrapping_add(1);
-        known
-            .slots
-            .entry((target, slot))
-            .or_insert(Series { id, labels: sets });
+        if !self.known.read().slots.contains_key(&(target, slot)) {
+            self.remember(target, slot, labels);
+        }
         Ok(slot)
+    }
+
+    fn labels_of(&self, target: TargetId, slot: SlotId) -> Option<Labels> {
+        self.store.labels_of(target, slot)
     }
 
     fn append(&self, scrape: Scrape<'_>) -> Result<usize, StoreError> {
@@ -201,7 +271,8 @@ impl SampleSink for Tee {
             let time_ms = scrape.timestamp_ms;
             let samples = scrape.samples.iter().copied();
             self.each(scrape.target, samples, |remote, wanted, labels| {
-                remote.add(|queue| queue.floats(time_ms, &wanted, labels));
+                let items = wanted.len() as u64;
+                remote.add(items, |queue| queue.floats(time_ms, &wanted, labels));
             });
         }
         Ok(stored)
@@ -222,7 +293,7 @@ impl SampleSink for Tee {
                 if remote.settings.histograms {
                     for (id, histogram) in wanted {
                         let item = Item::Histogram(timestamp_ms, histogram.clone());
-                        remote.add(|queue| queue.item(id, &item, labels));
+                        remote.add(1, |queue| queue.item(id, &item, labels));
                     }
                 }
             });
@@ -239,7 +310,7 @@ impl SampleSink for Tee {
             |remote, wanted, labels| {
                 if remote.settings.exemplars {
                     for (id, ()) in wanted {
-                        remote.add(|queue| queue.item(id, &item, labels));
+                        remote.add(1, |queue| queue.item(id, &item, labels));
                     }
                 }
             },
@@ -259,5 +330,118 @@ impl SampleSink for Tee {
             }
         }
         self.store.describe(family, metadata);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    /// A store that knows its slots and takes everything.
+    #[derive(Default)]
+    struct Store(Mutex<Vec<Labels>>);
+
+    impl SampleSink for Store {
+        fn open_target(&self, _: &str) -> Result<TargetId, StoreError> {
+            Ok(TargetId(0))
+        }
+
+        fn open_slot(&self, _: TargetId, labels: &Labels) -> Result<SlotId, StoreError> {
+            let mut slots = self.0.lock();
+            slots.push(labels.clone());
+            Ok(SlotId(slots.len() as u32 - 1))
+        }
+
+        fn labels_of(&self, _: TargetId, slot: SlotId) -> Option<Labels> {
+            self.0.lock().get(slot.0 as usize).cloned()
+        }
+
+        fn append(&self, scrape: Scrape<'_>) -> Result<usize, StoreError> {
+            Ok(scrape.samples.len())
+        }
+
+        fn append_histograms(
+            &self,
+            _: TargetId,
+            _: i64,
+            samples: &[(SlotId, Arc<Histogram>)],
+        ) -> Result<usize, StoreError> {
+            Ok(samples.len())
+        }
+
+        fn close_target(&self, _: TargetId) {}
+
+        fn describe(&self, _: &str, _: &MetricMetadata) {}
+    }
+
+    fn tee(folder: &Path) -> (Tee, Metrics) {
+        let config = RemoteWriteConfig {
+            url: "http://127.0.0.1:1/".to_owned(),
+            name: Some("there".to_owned()),
+            ..RemoteWriteConfig::default()
+        };
+        let metrics = Metrics::new(&mut Registry::default());
+        let tee = Tee::new(
+            Arc::new(Store::default()),
+            &[config],
+            Labels::from_pairs([("cluster", "home")]),
+            folder,
+            1 << 30,
+            &metrics,
+        );
+        (tee.expect("opens"), metrics)
+    }
+
+    fn labels(i: usize) -> Labels {
+        Labels::from_pairs([("__name__", "m".to_owned()), ("i", i.to_string())])
+    }
+
+    fn append(tee: &Tee, timestamp_ms: i64, slot: SlotId) {
+        let scrape = Scrape {
+            target: TargetId(0),
+            timestamp_ms,
+            samples: &[(slot, 1.0)],
+        };
+        assert_eq!(tee.append(scrape).expect("taken"), 1);
+    }
+
+    #[test]
+    fn series_that_come_and_go_are_let_go_and_known_again() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (tee, _) = tee(dir.path());
+        let target = tee.open_target("t").expect("opens");
+        let first = tee.open_slot(target, &labels(0)).expect("opens");
+        for i in 1..20 * SWEEP_MIN {
+            tee.open_slot(target, &labels(i)).expect("opens");
+        }
+        let known = tee.known.read().slots.len();
+        assert!(known <= 3 * SWEEP_MIN, "{known}");
+        assert!(!tee.known.read().slots.contains_key(&(target, first)));
+        append(&tee, 1000, first);
+        let (items, ..) = tee.remotes[0].queue.lock().read(10).expect("reads");
+        let mut sent = labels(0).to_builder();
+        sent.set("cluster", "home");
+        assert_eq!(items, [(sent.build(), Item::Float(1000, 1.0))]);
+    }
+
+    #[test]
+    fn what_cannot_be_queued_is_stored_and_counted_as_dropped() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (tee, metrics) = tee(dir.path());
+        let target = tee.open_target("t").expect("opens");
+        let slot = tee.open_slot(target, &labels(0)).expect("opens");
+        // No file can be made in a folder that is gone, as on a disk that is full.
+        std::fs::remove_dir_all(dir.path()).expect("deletes");
+        append(&tee, 1000, slot);
+        append(&tee, 2000, slot);
+        let dropped = metrics.dropped.get_or_create(&Metrics::of("there")).get();
+        assert_eq!(dropped, 2);
+        let folder = tee.remotes[0].queue.lock().folder().to_owned();
+        std::fs::create_dir_all(folder).expect("makes");
+        append(&tee, 3000, slot);
+        let (items, ..) = tee.remotes[0].queue.lock().read(10).expect("reads");
+        assert_eq!(items.len(), 1);
     }
 }
