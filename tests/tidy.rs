@@ -39,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "alert_evidence",
             "receive",
             "state_store",
+            "wire",
         ],
     ),
 ];

@@ -5,8 +5,6 @@
 //! they go it does not know. What cannot be read is named in the [`Report`] and left out; the rest
 //! goes on.
 
-mod crc32c;
-
 pub mod json_lines;
 pub mod prometheus;
 pub mod text;

@@ -10,12 +10,12 @@ use std::path::Path;
 use model::{Samples, stale_nan};
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
+use wire::crc32c::crc32c;
 use wire::{histogram_chunk, xor};
 
 use super::Options;
 use super::bytes::Reader;
 use super::index::{self, Chunk};
-use crate::crc32c::crc32c;
 use crate::{ImportError, PART_SAMPLES, Report, Series, Take, io_error};
 
 const CHUNKS_MAGIC: u32 = 0x85bd_40dd;

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::bytes::Reader;
 use crate::ImportError;
-use crate::crc32c::crc32c;
+use wire::crc32c::crc32c;
 
 const MAGIC: u32 = 0xbaaa_d700;
 /// Six places and a checksum.

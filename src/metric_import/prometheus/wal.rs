@@ -15,8 +15,8 @@ use rustc_hash::FxHashMap;
 
 use super::Options;
 use super::bytes::Reader;
-use crate::crc32c::crc32c;
 use crate::{ImportError, PART_SAMPLES, Report, Take, io_error};
+use wire::crc32c::crc32c;
 
 const PAGE_BYTES: usize = 32 << 10;
 const HEAD_BYTES: usize = 7;

@@ -6,7 +6,7 @@
 //!   `/api/v1/metadata`.
 //! - `rules.rs`: `/api/v1/rules`, `/api/v1/alerts`, `/api/v1/rules/rehearse`.
 //! - `status.rs`: `/api/v1/status/*`; `targets.rs`: `/api/v1/targets*`, `/api/v1/scrape_pools`.
-//! - `federate.rs`: `/federate`; `admin.rs`: `/api/v1/admin/tsdb/*`.
+//! - `federate.rs`: `/federate`; `remote_read.rs`: `/api/v1/read`; `admin.rs`: `/api/v1/admin/tsdb/*`.
 //!
 //! Parameters come in the URL or, with POST, as a form. Answers have Prometheus' envelope (file
 //! `json.rs`); what takes long is computed on a blocking thread ([`crate::ask`]).
@@ -15,6 +15,7 @@ mod admin;
 mod federate;
 pub(super) mod json;
 mod query;
+mod remote_read;
 mod rules;
 mod series;
 mod status;
@@ -69,6 +70,7 @@ pub(crate) fn router() -> Router<Arc<Services>> {
         .route("/api/v1/status/tsdb", get(status::tsdb))
         .route("/api/v1/status/walreplay", get(status::wal_replay))
         .route("/federate", get(federate::federate))
+        .route("/api/v1/read", post(remote_read::read))
         .route(
             "/api/v1/admin/tsdb/delete_series",
             put(admin::delete_series).post(admin::delete_series),

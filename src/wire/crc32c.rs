@@ -1,4 +1,5 @@
-//! CRC-32 with Castagnoli's polynomial, by which Prometheus checks its files.
+//! CRC-32 with Castagnoli's polynomial, by which Prometheus checks its files and
+//! the frames of remote read.
 
 const TABLE: [u32; 256] = table();
 
@@ -23,7 +24,7 @@ const fn table() -> [u32; 256] {
 }
 
 /// The checksum of some bytes.
-pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+pub fn crc32c(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for byte in bytes {
         // The place has eight bits.
