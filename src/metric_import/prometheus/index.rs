@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use model::{Label, Labels};
 use rustc_hash::FxHashMap;
+use wire::crc32c::crc32c;
 
 use super::bytes::Reader;
 use crate::ImportError;
-use wire::crc32c::crc32c;
 
 const MAGIC: u32 = 0xbaaa_d700;
 /// Six places and a checksum.

@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use model::{Histogram, Labels, Samples, stale_nan};
 use rustc_hash::FxHashMap;
+use wire::crc32c::crc32c;
 
 use super::Options;
 use super::bytes::Reader;
 use crate::{ImportError, PART_SAMPLES, Report, Take, io_error};
-use wire::crc32c::crc32c;
 
 const PAGE_BYTES: usize = 32 << 10;
 const HEAD_BYTES: usize = 7;

@@ -287,15 +287,20 @@ fn frames(
     let mut open = Open::None;
     for (time_ms, value, histogram) in each(samples) {
         let fits = match (&mut open, histogram) {
-            (Open::Floats(floats), None) if floats.len() < CHUNK_SAMPLES => {
-                floats.push((time_ms, value));
-                true
+            (Open::Floats(floats), None) => {
+                let fits = floats.len() < CHUNK_SAMPLES;
+                if fits {
+                    floats.push((time_ms, value));
+                }
+                fits
             }
-            (Open::Histograms(writer, _, end_ms), Some(found))
-                if usize::from(writer.count()) < CHUNK_SAMPLES && writer.push(time_ms, found) =>
-            {
-                *end_ms = time_ms;
-                true
+            (Open::Histograms(writer, _, end_ms), Some(found)) => {
+                let fits =
+                    usize::from(writer.count()) < CHUNK_SAMPLES && writer.push(time_ms, found);
+                if fits {
+                    *end_ms = time_ms;
+                }
+                fits
             }
             _ => false,
         };
