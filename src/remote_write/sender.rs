@@ -76,6 +76,8 @@ impl Sender {
 
     async fn rounds(&self, cancel: &CancellationToken) -> Result<(), StoreError> {
         let settings = &self.remote.settings;
+        // A round that a failure has ended did not arrive as a whole.
+        self.remote.queue.lock().rewind();
         let mut metadata_due = Instant::now() + settings.deadline;
         loop {
             let round = settings.batch_samples * settings.shards_max;
