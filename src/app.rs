@@ -105,6 +105,8 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         &data.join("metrics"),
         metric_store::Config {
             retention: config.storage.metrics,
+            rollup_retention: config.storage.metrics_5m,
+            series_per_target_max: config.storage.series_per_target_max,
             disk_bytes_max: config.storage.disk,
             memory_bytes_max: shares.metrics,
             ..metric_store::Config::default()

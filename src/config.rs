@@ -65,9 +65,15 @@ pub(crate) struct Storage {
     /// Log lines older than this are dropped.
     #[serde(deserialize_with = "duration")]
     pub(crate) logs: Duration,
-    /// Samples older than this are dropped.
+    /// Of samples older than this one of every five minutes is kept.
     #[serde(deserialize_with = "duration")]
     pub(crate) metrics: Duration,
+    /// Those are dropped when they are older than this; there are none where it is not longer
+    /// than `metrics`.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) metrics_5m: Duration,
+    /// How many series one target may have at the same time; newcomers are left out.
+    pub(crate) series_per_target_max: usize,
 }
 
 impl Default for Storage {
@@ -79,6 +85,8 @@ impl Default for Storage {
             remote_write_queue: 1 << 30,
             logs: DAY * 14,
             metrics: DAY * 15,
+            metrics_5m: DAY * 365,
+            series_per_target_max: metric_store::Config::default().series_per_target_max,
         }
     }
 }
@@ -331,13 +339,16 @@ impl Config {
         let storage = &self.storage;
         let _ = write!(
             text,
-            "listen: {}\ndata: {}\nstorage: {{ disk: {}, memory: {}, logs: {}, metrics: {} }}\n",
+            "listen: {}\ndata: {}\nstorage: {{ disk: {}, memory: {}, logs: {}, metrics: {}, \
+             metrics_5m: {}, series_per_target_max: {} }}\n",
             self.listen,
             self.data.display(),
             model::bytes::format(storage.disk).replace(' ', ""),
             model::bytes::format(storage.memory).replace(' ', ""),
             model::duration::format(storage.logs),
             model::duration::format(storage.metrics),
+            model::duration::format(storage.metrics_5m),
+            storage.series_per_target_max,
         );
         let list = |items: &[String]| format!("[{}]", items.join(", "));
         if self.logs.files.is_empty() {
@@ -401,6 +412,9 @@ fn check_storage(storage: &Storage) -> anyhow::Result<()> {
             model::bytes::format(storage.disk),
             model::bytes::format(DISK_MIN)
         );
+    }
+    if storage.series_per_target_max == 0 {
+        bail!("storage.series_per_target_max is 0: no series could be stored");
     }
     for (key, kept) in [("logs", storage.logs), ("metrics", storage.metrics)] {
         if kept < Duration::from_hours(1) {
