@@ -62,7 +62,7 @@ fn a_killed_yagura_is_copied_checked_and_started_again_from_the_copy() {
         })
     };
     assert_eq!(lines, 500);
-    let before = running.value("max_over_time(yagura_metric_store_samples_total[1h])");
+    let before = running.value("max(max_over_time(yagura_metric_store_samples_total[1h]))");
     assert!(before.is_some(), "samples from before");
     drop(running);
     let page = data.join("metrics/journal");
