@@ -3,17 +3,20 @@
 //! The page embeds the columns as JSON; the script draws them with uPlot in the place of the SVG.
 //! Both take their colours from the palette of the style sheet by number.
 
-use std::fmt::{self, Write as _};
+mod drawing;
+pub(crate) mod heat;
+
+use std::fmt;
 
 use askama::filters::HtmlSafe;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use model::{Label, Labels, METRIC_NAME};
 use promql::RangeSeries;
 use serde::Serialize;
 
+use self::drawing::Drawing;
+pub(crate) use self::drawing::ticks;
 use crate::ask::Steps;
-use crate::html::Escaped;
 use crate::humanize;
 
 /// Colours of the palette.
@@ -32,6 +35,8 @@ pub(crate) struct Chart {
     pub(crate) series: Vec<Line>,
     /// Labels that all series have in common.
     pub(crate) common: Vec<Label>,
+    /// Whether the series stand on each other instead of beside each other.
+    pub(crate) stacked: bool,
 }
 
 /// One series of a chart.
@@ -83,6 +88,8 @@ struct Columns {
     start: f64,
     step: f64,
     count: usize,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stacked: bool,
     series: Vec<Column>,
 }
 
@@ -124,6 +131,15 @@ impl Chart {
             steps,
             series: lines,
             common,
+            stacked: false,
+        }
+    }
+
+    /// The same with the series on each other, the first at the bottom.
+    pub(crate) fn stacked(self) -> Self {
+        Self {
+            stacked: true,
+            ..self
         }
     }
 
@@ -133,6 +149,7 @@ impl Chart {
             start: self.steps.start_ms as f64 / 1000.0,
             step: self.steps.step_ms as f64 / 1000.0,
             count: self.steps.count,
+            stacked: self.stacked,
             series: self
                 .series
                 .iter()
@@ -153,7 +170,7 @@ impl Chart {
 
     /// The chart as a drawing.
     pub(crate) fn drawing<'a>(&'a self, zone: &'a TimeZone) -> Drawing<'a> {
-        Drawing { chart: self, zone }
+        Drawing::new(self, zone)
     }
 
     /// What the chart shows, in a sentence.
@@ -169,34 +186,6 @@ impl Chart {
             humanize::value(first.min),
             humanize::value(first.max)
         )
-    }
-
-    /// Lowest and highest value of the axis: the values, widened to ticks and, where it costs
-    /// less than half of the height, to 0.
-    fn bounds(&self) -> (f64, f64) {
-        let min = self
-            .series
-            .iter()
-            .map(|line| line.min)
-            .fold(f64::NAN, f64::min);
-        let max = self
-            .series
-            .iter()
-            .map(|line| line.max)
-            .fold(f64::NAN, f64::max);
-        if !min.is_finite() || !max.is_finite() {
-            return (0.0, 1.0);
-        }
-        let (min, max) = match () {
-            () if min >= 0.0 && min < max / 2.0 => (0.0, max * 1.04),
-            () if max <= 0.0 && max > min / 2.0 => (min * 1.04, 0.0),
-            () if min == max => (
-                min - min.abs().max(1.0) * 0.1,
-                max + max.abs().max(1.0) * 0.1,
-            ),
-            () => (min, max),
-        };
-        (min, max)
     }
 }
 
@@ -284,103 +273,6 @@ impl fmt::Display for Json {
 }
 
 impl HtmlSafe for Json {}
-
-/// A chart as SVG: lines stretched to their place, texts not.
-pub(crate) struct Drawing<'a> {
-    chart: &'a Chart,
-    zone: &'a TimeZone,
-}
-
-/// Round values between two bounds, about so many.
-pub(crate) fn ticks(min: f64, max: f64, about: f64) -> Vec<f64> {
-    let raw = (max - min) / about;
-    let power = 10_f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 2.5, 5.0, 10.0]
-        .map(|m| m * power)
-        .into_iter()
-        .find(|s| *s >= raw);
-    let Some(step) = step.filter(|step| step.is_finite() && *step > 0.0) else {
-        return Vec::new();
-    };
-    let first = (min / step).ceil() as i64;
-    let last = (max / step).floor() as i64;
-    (first..=last.min(first + 20))
-        .map(|n| n as f64 * step)
-        .collect()
-}
-
-impl fmt::Display for Drawing<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// Height of the lines in their own units.
-        const HEIGHT: f64 = 100.0;
-        /// Parts of the whole, in percent: left of and below the lines stand the axes.
-        const LEFT: f64 = 5.0;
-        const BELOW: f64 = 9.0;
-
-        let chart = self.chart;
-        let (min, max) = chart.bounds();
-        let part = |value: f64| (value - min) / (max - min);
-        let sentence = chart.sentence();
-        write!(
-            f,
-            r#"<svg class="drawing" role="img" aria-label="{}">"#,
-            Escaped(&sentence)
-        )?;
-        for tick in ticks(min, max, 5.0) {
-            let y = 2.0 + (1.0 - part(tick)) * (98.0 - BELOW);
-            write!(
-                f,
-                r#"<line class="grid" x1="{LEFT}%" x2="100%" y1="{y:.2}%" y2="{y:.2}%"/><text x="{:.1}%" y="{y:.2}%" dy="4" text-anchor="end">{}</text>"#,
-                LEFT - 0.6,
-                humanize::value(tick)
-            )?;
-        }
-        let (start, end) = (chart.steps.start_ms, chart.steps.end_ms());
-        let form = if end - start > 2 * 86_400_000 {
-            "%b %-d"
-        } else {
-            "%H:%M"
-        };
-        for i in 1..6 {
-            let time_ms = start + (end - start) * i / 6;
-            let x = LEFT + (100.0 - LEFT) * i as f64 / 6.0;
-            let text = Timestamp::from_millisecond(time_ms)
-                .map(|time| {
-                    time.to_zoned_datetime(self.zone.clone())
-                        .strftime(form)
-                        .to_string()
-                })
-                .unwrap_or_default();
-            write!(
-                f,
-                r#"<text x="{x:.2}%" y="99%" text-anchor="middle">{text}</text>"#
-            )?;
-        }
-        let width = chart.steps.count.max(2) - 1;
-        write!(
-            f,
-            r#"<svg x="{LEFT}%" y="2%" width="{}%" height="{}%" viewBox="0 0 {width} {HEIGHT}" preserveAspectRatio="none">"#,
-            100.0 - LEFT,
-            98.0 - BELOW
-        )?;
-        for line in chart.series.iter().rev() {
-            let mut path = String::new();
-            let mut pen = 'M';
-            for (x, value) in line.values.iter().enumerate() {
-                if !value.is_finite() {
-                    pen = 'M';
-                    continue;
-                }
-                let _ = write!(path, "{pen}{x} {:.2}", (1.0 - part(*value)) * HEIGHT);
-                pen = 'L';
-            }
-            write!(f, r#"<path class="{}" d="{path}"/>"#, line.class())?;
-        }
-        f.write_str("</svg></svg>")
-    }
-}
-
-impl HtmlSafe for Drawing<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -494,7 +386,9 @@ mod tests {
                 "{min} {max}: {svg}"
             );
         }
-        assert_eq!(ticks(0.0, 1.0, 5.0).len(), 6);
-        assert!(ticks(0.0, f64::INFINITY, 5.0).is_empty());
+        let lines = [&[1.0, 2.0, 3.0], &[1.0, f64::NAN, 1.0]].map(|values| series(&[], values));
+        let svg = Chart::new(STEPS, &lines).stacked();
+        let svg = svg.drawing(&TimeZone::UTC).to_string();
+        assert!(svg.contains("<path class=\"area c") && !svg.contains("NaN"));
     }
 }

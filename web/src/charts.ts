@@ -16,6 +16,8 @@ export interface Columns {
   /** Seconds. */
   step: number;
   count: number;
+  /** The series stand on each other, the first at the bottom. */
+  stacked?: boolean;
   series: { name: string; color: number; dash: number; values: (number | null)[] }[];
 }
 
@@ -28,12 +30,16 @@ export interface ChartOptions {
   sync?: string;
 }
 
-export interface LineChart {
+/** What was drawn, and can be taken away. */
+export interface Plotted {
+  destroy(): void;
+}
+
+export interface LineChart extends Plotted {
   /** Lifts one series over the others; null lifts none. */
   focus(series: number | null): void;
   /** Shows or hides a series. */
   show(series: number, visible: boolean): void;
-  destroy(): void;
 }
 
 /** Series listed in the tooltip. */
@@ -44,49 +50,45 @@ const GREY = 3;
 
 const DASHES: (number[] | undefined)[] = [undefined, [6, 3], [2, 2]];
 
-/** The colours of the theme, resolved: canvas knows no CSS variables. */
-function palette() {
-  const probe = make("i");
+/** A colour of the theme, resolved: canvas knows no CSS variables. */
+export function colour(css: string): string {
+  const probe = make("i", { class: "probe" });
+  probe.style.color = css;
   document.body.append(probe);
-  const read = (token: string) => {
-    probe.setAttribute("class", "probe");
-    probe.style.color = `var(--${token})`;
-    return getComputedStyle(probe).color;
-  };
-  const colors = {
-    series: Array.from({ length: 8 }, (_, i) => read(`c${i}`)),
-    rest: read("line2"),
-    grid: read("line"),
-    text: read("fg2"),
-  };
+  const { color } = getComputedStyle(probe);
   probe.remove();
-  return colors;
+  return color;
+}
+
+/** What the axes of all charts have in common. */
+export function axis(): uPlot.Axis {
+  return {
+    stroke: colour("var(--fg2)"),
+    font: "11px system-ui, sans-serif",
+    grid: { stroke: colour("var(--line)"), width: 1 },
+    ticks: { show: false },
+    gap: 6,
+  };
 }
 
 /** Draws a chart into an element, in the place of what it holds. */
 export function lineChart(place: HTMLElement, columns: Columns, options: ChartOptions = {}): LineChart {
   const times = Array.from({ length: columns.count }, (_, i) => columns.start + i * columns.step);
-  const data = [times, ...columns.series.map((line) => line.values)] as uPlot.AlignedData;
+  const hidden = new Set<number>();
   const still = window.matchMedia("(pointer: coarse)").matches;
   let plot: uPlot | null = null;
   let focused: number | null = null;
+  let restack = false;
   const tip = make("div", { class: "tip", hidden: "" });
 
   const draw = () => {
-    const colors = palette();
-    const hidden = plot?.series.map((series) => series.show === false) ?? [];
     plot?.destroy();
     place.replaceChildren();
-    const axis: uPlot.Axis = {
-      stroke: colors.text,
-      font: "11px system-ui, sans-serif",
-      grid: { stroke: colors.grid, width: 1 },
-      ticks: { show: false },
-      gap: 6,
-    };
+    const lines = columns.stacked ? stacked(columns, hidden) : columns.series.map((line) => line.values);
+    const common = axis();
     plot = new uPlot(
       {
-        ...size(place),
+        ...placeSize(place),
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone()),
         legend: { show: false },
         focus: { alpha: 0.25 },
@@ -98,29 +100,32 @@ export function lineChart(place: HTMLElement, columns: Columns, options: ChartOp
           drag: { x: true, y: false, setScale: false },
           ...(options.sync ? { sync: { key: options.sync } } : {}),
         },
-        scales: { x: { time: true }, y: { range: bounds } },
+        scales: { x: { time: true }, y: { range: (_, min, max) => (columns.stacked ? bounds(Math.min(min ?? 0, 0), Math.max(max ?? 0, 0)) : bounds(min, max)) } },
         axes: [
-          { ...axis, size: 26, values: clock },
-          { ...axis, size: 58, values: (_, ticks) => ticks.map(value) },
+          { ...common, size: 26, values: clock },
+          { ...common, size: 58, values: (_, ticks) => ticks.map(value) },
         ],
         series: [
           {},
           ...columns.series.map((line, i) => {
             const dash = DASHES[line.dash];
+            const token = line.dash >= GREY ? "var(--line2)" : `var(--c${line.color})`;
             return {
               label: line.name,
-              stroke: line.dash >= GREY ? colors.rest : (colors.series[line.color] ?? colors.rest),
+              stroke: colour(token),
+              ...(columns.stacked ? { fill: colour(`color-mix(in srgb, ${token} 55%, transparent)`) } : {}),
               width: 1.5,
               points: { show: lone(line.values) },
               spanGaps: false,
-              show: !hidden[i + 1],
+              show: !hidden.has(i),
               ...(dash ? { dash } : {}),
             };
           }),
         ],
+        ...(columns.stacked ? { bands: bands(columns, hidden) } : {}),
         hooks: { setCursor: [pointed], setSelect: [selected], setSeries: [lifted] },
       },
-      data,
+      [times, ...lines] as uPlot.AlignedData,
       place,
     );
     plot.over.append(tip);
@@ -153,6 +158,7 @@ export function lineChart(place: HTMLElement, columns: Columns, options: ChartOp
       make("header", {}, moment(times[idx] ?? 0)),
       ...shown.map((row) => make("div", row.i === focused ? { class: "near" } : {}, swatch(columns.series[row.i]), make("span", { class: "name" }, row.name), make("span", { class: "num" }, value(row.at)))),
       ...(rows.length > shown.length ? [make("div", {}, make("span", { class: "name" }, `${rows.length - shown.length} more`))] : []),
+      ...(columns.stacked && rows.length > 1 ? [make("div", { class: "near" }, make("span", { class: "name" }, "together"), make("span", { class: "num" }, value(rows.reduce((sum, row) => sum + row.at, 0))))] : []),
       ...(rows.length === 0 ? [make("div", {}, make("span", { class: "name" }, "no value here"))] : []),
     );
     // Beside the crosshair, on the side that has room.
@@ -162,7 +168,7 @@ export function lineChart(place: HTMLElement, columns: Columns, options: ChartOp
     tip.style.top = "4px";
   };
 
-  const resize = new ResizeObserver(() => plot?.setSize(size(place)));
+  const resize = new ResizeObserver(() => plot?.setSize(placeSize(place)));
   const theme = () => draw();
   const keys = (event: KeyboardEvent) => {
     if (!plot || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
@@ -182,7 +188,19 @@ export function lineChart(place: HTMLElement, columns: Columns, options: ChartOp
 
   return {
     focus: (series) => plot?.setSeries(series === null ? null : series + 1, { focus: true }),
-    show: (series, visible) => plot?.setSeries(series + 1, { show: visible }),
+    show(series, visible) {
+      if (visible) hidden.delete(series);
+      else hidden.add(series);
+      if (!columns.stacked) plot?.setSeries(series + 1, { show: visible });
+      // What stands on it moves; many that change at once are drawn once.
+      else if (!restack) {
+        restack = true;
+        queueMicrotask(() => {
+          restack = false;
+          draw();
+        });
+      }
+    },
     destroy() {
       resize.disconnect();
       place.removeEventListener("keydown", keys);
@@ -223,7 +241,8 @@ export function legendRows(root: ParentNode): HTMLElement[] {
   return all("[data-series]", root);
 }
 
-function size(place: HTMLElement) {
+/** The room that a chart has. */
+export function placeSize(place: HTMLElement): { width: number; height: number } {
   const style = getComputedStyle(place);
   const inner = (whole: number, ...paddings: string[]) => whole - paddings.reduce((sum, padding) => sum + parseFloat(padding), 0);
   return {
@@ -233,7 +252,7 @@ function size(place: HTMLElement) {
 }
 
 /** From 0 where that costs less than half of the height, as the server's drawing does. */
-function bounds(_: uPlot, min: number | null, max: number | null): uPlot.Range.MinMax {
+function bounds(min: number | null, max: number | null): uPlot.Range.MinMax {
   if (min === null || max === null) return [0, 1];
   if (min >= 0 && min < max / 2) return [0, max * 1.04];
   if (max <= 0 && max > min / 2) return [min * 1.04, 0];
@@ -241,12 +260,28 @@ function bounds(_: uPlot, min: number | null, max: number | null): uPlot.Range.M
   return [min - margin, max + margin];
 }
 
+/** Where each series ends when it stands on those before it; a gap adds nothing, and is a gap. */
+function stacked(columns: Columns, hidden: Set<number>): (number | null)[][] {
+  const sums = new Array<number>(columns.count).fill(0);
+  return columns.series.map((line, s) =>
+    line.values.map((v, i) => {
+      if (v === null || hidden.has(s)) return null;
+      return (sums[i] = (sums[i] ?? 0) + v);
+    }));
+}
+
+/** Each area ends where the one below it begins. */
+function bands(columns: Columns, hidden: Set<number>): uPlot.Band[] {
+  const shown = columns.series.flatMap((_, i) => (hidden.has(i) ? [] : [i + 1]));
+  return shown.slice(1).map((upper, i) => ({ series: [upper, shown[i] ?? 1] }));
+}
+
 /** A series of points that have no neighbours would be invisible as a line. */
 function lone(values: (number | null)[]): boolean {
   return !values.some((v, i) => v !== null && values[i + 1] !== null && values[i + 1] !== undefined);
 }
 
-function clock(chart: uPlot, ticks: number[]): string[] {
+export function clock(chart: uPlot, ticks: number[]): string[] {
   const span = (chart.scales["x"]?.max ?? 0) - (chart.scales["x"]?.min ?? 0);
   const days = span > 2 * 86_400;
   const seconds = span < 300;
@@ -258,7 +293,7 @@ function clock(chart: uPlot, ticks: number[]): string[] {
   return ticks.map((tick) => format.format(tick * 1000));
 }
 
-function moment(seconds: number): string {
+export function moment(seconds: number): string {
   return new Intl.DateTimeFormat("en-GB", {
     timeZone: zone(), month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit",
   }).format(seconds * 1000);

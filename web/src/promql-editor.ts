@@ -10,7 +10,7 @@
 import { autocompletion, closeBrackets, closeBracketsKeymap, type CompletionContext, completionKeymap, type CompletionResult, startCompletion } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, insertNewlineAndIndent } from "@codemirror/commands";
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
-import { lintKeymap } from "@codemirror/lint";
+import { type Diagnostic, linter, lintKeymap } from "@codemirror/lint";
 import { EditorState, Prec } from "@codemirror/state";
 import { drawSelection, EditorView, keymap, placeholder } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
@@ -49,6 +49,25 @@ class Completion implements CompleteStrategy {
     if (text.trim() !== "") return this.known.promQL(context);
     const options = asked().map((q, i) => ({ label: q, type: "text", detail: "asked before", boost: -i }));
     return context.explicit && options.length > 0 ? { from: 0, options } : null;
+  }
+}
+
+/** What the server says of an expression: it has the one grammar, and the better words. */
+async function mistakes(view: EditorView): Promise<Diagnostic[]> {
+  const text = view.state.doc.toString();
+  if (text.trim() === "") return [];
+  try {
+    const response = await fetch(`/api/ui/metrics/check?${new URLSearchParams({ q: text }).toString()}`);
+    const { message, position } = (await response.json()) as { message: string; position: number | null };
+    if (!message) return [];
+    // Characters there, UTF-16 here.
+    const at = position === null ? 0 : [...text].slice(0, position).join("").length;
+    const from = Math.min(at, Math.max(text.length - 1, 0));
+    const word = /^[\w:.]+/.exec(text.slice(from))?.[0].length ?? 1;
+    return [{ from, to: position === null ? text.length : Math.min(from + word, text.length), severity: "error", message }];
+  } catch {
+    // Without the server nothing can be said; the page says so itself.
+    return [];
   }
 }
 
@@ -92,9 +111,9 @@ export function promqlEditors(run: () => void): void {
 }
 
 function edit(area: HTMLTextAreaElement, run: () => void): void {
-  const host = make("div", { class: "promql", "data-keep": "" });
+  const host = make("div", { class: "promql" });
   const root = host.attachShadow({ mode: "open" });
-  const promql = new PromQLExtension().setComplete({ completeStrategy: new Completion() });
+  const promql = new PromQLExtension().activateLinter(false).setComplete({ completeStrategy: new Completion() });
   const view = new EditorView({
     root,
     state: EditorState.create({
@@ -116,6 +135,7 @@ function edit(area: HTMLTextAreaElement, run: () => void): void {
         keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, ...lintKeymap]),
         syntaxHighlighting(colours),
         promql.asExtension(),
+        linter(mistakes, { delay: 400 }),
         theme,
         placeholder(area.placeholder),
         EditorView.lineWrapping,
@@ -137,10 +157,14 @@ function edit(area: HTMLTextAreaElement, run: () => void): void {
   area.tabIndex = -1;
   // The key that goes to the page's search field, and labels, still mean the area.
   area.addEventListener("focus", () => view.focus());
-  // Going back, a chosen metric: the server's text is the new one.
+  // Going back, a corrected expression, one field less: the server's text is the new one.
+  const asked = () => host.closest<HTMLElement>("[data-text]")?.dataset["text"] ?? "";
+  let known = asked();
   document.addEventListener("yagura:fresh", () => {
-    const text = area.defaultValue;
-    if (host.isConnected && !view.hasFocus && text !== view.state.doc.toString()) {
+    const text = asked();
+    if (!host.isConnected || text === known) return;
+    known = text;
+    if (text !== view.state.doc.toString()) {
       view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: text } });
     }
   });

@@ -1,173 +1,262 @@
-//! `/metrics-explorer`: a PromQL expression as graph or table; without one, the list of metrics.
+//! `/metrics-explorer`: PromQL expressions as graph, table, heatmap or explained as a tree;
+//! without one, the list of metrics.
 //!
-//! The whole page is drawn here, the graph too; the script draws the same data with uPlot and asks
-//! for this page again when the expression or the range changes, so that there is one way only.
+//! Several expressions (`q`, `q2`, `q3` …) stand below each other, each with its own field and
+//! answer, over the same time and with the same view. The whole page is drawn here, the graphs
+//! too; the script draws the same data with uPlot and asks for this page again when an expression
+//! or the range changes, so that there is one way only.
 
+mod answer;
 pub(super) mod cardinality;
+pub(super) mod check;
+mod explain;
 mod failure;
 mod families;
 mod nothing;
 pub(super) mod one;
+mod table;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::Response;
-use failure::Failure;
-use families::Listing;
-use model::Label;
-use nothing::Reason;
-use promql::{Answer, Point, QueryError, Value};
+use axum::response::{IntoResponse, Redirect, Response};
+use url::form_urlencoded::Serializer;
 
-use crate::ask::{self, Steps};
+use answer::{Body, Section};
+use families::Listing;
+
 use crate::chart::Chart;
-use crate::request::Visit;
+use crate::request::{Params, Visit};
 use crate::shell::{Page, Shell, render};
 use crate::time_range::TimeRange;
-use crate::{Services, humanize};
+use crate::{Services, ask, humanize};
 
 /// Points per series of the graph: half a pixel row of a wide screen is more than eyes need.
 const POINTS: i64 = 300;
 
+/// Columns of a heatmap: a cell should be wide enough to be pointed at.
+const HEAT_COLUMNS: i64 = 120;
+
 /// Series in the graph; the page says when there are more.
 const LINES_MAX: usize = 100;
 
-/// Rows of the table; the page says when there are more.
-const ROWS_MAX: usize = 500;
+/// The parameters of the expressions, and with that how many there may be.
+const QUERIES: [&str; 6] = ["q", "q2", "q3", "q4", "q5", "q6"];
+
+/// What forms say once and addresses do not keep: one more field, one less.
+const COMMANDS: [&str; 2] = ["add", "remove"];
 
 #[derive(Template)]
 #[template(path = "metrics.html")]
 struct MetricsPage {
     shell: Shell,
-    q: String,
-    /// `graph` or `table`.
-    view: &'static str,
+    view: View,
+    stacked: bool,
     find: String,
-    took: String,
-    notes: Vec<String>,
-    body: Body,
+    /// One at least; the first may be empty.
+    sections: Vec<Section>,
+    /// What there is to ask for, where nothing is asked.
+    listing: Option<Listing>,
 }
 
-/// What stands under the expression.
-enum Body {
-    /// No expression: what there is to ask for.
-    List(Listing),
-    Graph(Box<Graph>),
-    Table(Table),
-    /// A lone number or text.
-    Single(String),
-    /// The expression gives nothing; why, in sentences.
-    Nothing(Vec<Reason>),
-    Failed(Failure),
+/// How answers are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    Graph,
+    Table,
+    Heat,
+    Explain,
+}
+
+impl View {
+    const ALL: [Self; 4] = [Self::Graph, Self::Table, Self::Heat, Self::Explain];
+
+    fn parse(text: &str) -> Self {
+        let named = Self::ALL.into_iter().find(|view| view.name() == text);
+        named.unwrap_or(Self::Graph)
+    }
+
+    /// As in the address; the graph needs no word.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Graph => "",
+            Self::Table => "table",
+            Self::Heat => "heat",
+            Self::Explain => "explain",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Graph => "Graph",
+            Self::Table => "Table",
+            Self::Heat => "Heatmap",
+            Self::Explain => "Explain",
+        }
+    }
+
+    /// What it shows, for those who hover.
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Graph => "Lines over time (v g)",
+            Self::Table => "Values at the end of the range (v t)",
+            Self::Heat => "Histograms over time (v h)",
+            Self::Explain => "Every part with its number of series (v e)",
+        }
+    }
+}
+
+/// A link that changes the view.
+struct ViewLink {
+    title: &'static str,
+    hint: &'static str,
+    href: String,
+    name: &'static str,
+    is_current: bool,
 }
 
 /// Draws the page.
 pub(crate) async fn page(State(services): State<Arc<Services>>, visit: Visit) -> Response {
-    let q = visit.params.text("q").to_owned();
+    let mut queries = queries(&visit.params);
+    if let Ok(number) = visit.params.text("remove").parse::<usize>() {
+        if (1..=queries.len()).contains(&number) {
+            queries.remove(number - 1);
+        }
+        return Redirect::to(&address(&visit.params, &queries)).into_response();
+    }
     let find = visit.params.text("find").to_owned();
-    let view = if visit.params.text("view") == "table" {
-        "table"
-    } else {
-        "graph"
-    };
+    let view = View::parse(visit.params.text("view"));
+    let stacked = view == View::Graph && visit.params.text("stack") == "1";
     let range = TimeRange::of(&visit.params, visit.now_ms);
-    let start = Instant::now();
-    let (expression, words) = (q.clone(), find.to_lowercase());
+    let is_asked = !queries.is_empty();
+    if queries.is_empty() || visit.params.get("add").is_some() && queries.len() < QUERIES.len() {
+        queries.push(String::new());
+    }
+    let (asked, words) = (queries.clone(), find.to_lowercase());
     let answer = ask::blocking(&services, move |services| {
+        if !is_asked {
+            return (Vec::new(), Some(Listing::gather(services, &range, &words)));
+        }
         let deadline = Instant::now() + services.query_timeout;
-        if expression.is_empty() {
-            return Ok((
-                Body::List(Listing::gather(services, &range, &words)),
-                Vec::new(),
-            ));
-        }
-        evaluate(services, &expression, view, &range, deadline)
+        let bodies = asked.iter().map(|expression| {
+            let start = Instant::now();
+            let told = answer::evaluate(services, expression, view, stacked, &range, deadline);
+            (told, start.elapsed())
+        });
+        (bodies.collect(), None)
     });
-    let (body, notes) = match answer.await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => (Body::Failed(Failure::new(&q, &error)), Vec::new()),
-        Err(error) => {
-            let message = error.to_string();
-            (
-                Body::Failed(Failure {
-                    message,
-                    ..Failure::default()
-                }),
-                Vec::new(),
-            )
-        }
+    let (told, listing, error) = match answer.await {
+        Ok((told, listing)) => (told, listing, String::new()),
+        Err(error) => (Vec::new(), None, error.to_string()),
     };
+    let mut told = told.into_iter();
+    let sections = queries
+        .into_iter()
+        .zip(QUERIES)
+        .enumerate()
+        .map(|(index, (q, param))| match told.next() {
+            Some((told, took)) => {
+                let took = humanize::seconds(took.as_secs_f64());
+                Section::new(index + 1, param, q, told, &took)
+            }
+            None => Section::untold(index + 1, param, q, &error),
+        })
+        .collect();
     render(&MetricsPage {
         shell: Shell::new(&services, visit, Page::Metrics),
-        q,
         view,
+        stacked,
         find,
-        took: humanize::seconds(start.elapsed().as_secs_f64()),
-        notes,
-        body,
+        sections,
+        listing,
     })
 }
 
+/// The expressions of an address, without empty ones.
+fn queries(params: &Params) -> Vec<String> {
+    let texts = QUERIES.iter().map(|name| params.text(name));
+    texts.filter(|q| !q.is_empty()).map(str::to_owned).collect()
+}
+
+/// The page's address with other expressions and everything else as it is.
+fn address(params: &Params, queries: &[String]) -> String {
+    let mut out = Serializer::new(String::new());
+    for (name, q) in QUERIES.iter().zip(queries) {
+        out.append_pair(name, q);
+    }
+    out.extend_pairs(params.without(&[&QUERIES[..], &COMMANDS[..]].concat()));
+    let query = out.finish();
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("/metrics-explorer{mark}{query}")
+}
+
+/// The page's address of one expression.
+fn explore(q: &str) -> String {
+    let path = String::from("/metrics-explorer?");
+    let start = path.len();
+    let mut out = Serializer::for_suffix(path, start);
+    out.append_pair("q", q);
+    out.finish()
+}
+
 impl MetricsPage {
-    /// The address with another view and the same expression.
-    fn with_view(&self, view: &str) -> String {
-        let query = self.shell.visit.params.with(&[("view", view)]);
+    /// Parameters that the form carries on.
+    fn kept(&self) -> Vec<(String, String)> {
+        let own = [&QUERIES[..], &COMMANDS[..], &["find"]].concat();
+        self.shell.visit.params.without(&own)
+    }
+
+    fn is_asked(&self) -> bool {
+        self.listing.is_none()
+    }
+
+    fn has_room(&self) -> bool {
+        self.sections.len() < QUERIES.len()
+    }
+
+    /// The address with some parameters changed.
+    fn with(&self, changes: &[(&str, &str)]) -> String {
+        let mut changes = changes.to_vec();
+        changes.extend(COMMANDS.map(|name| (name, "")));
+        let query = self.shell.visit.params.with(&changes);
         format!("/metrics-explorer{}", query.trim_end_matches('?'))
     }
 
-    /// The address of the highest ten of the expression's series.
-    fn with_top(&self) -> String {
-        self.with_query(&format!("topk(10, {})", self.q))
+    fn views(&self) -> Vec<ViewLink> {
+        View::ALL
+            .iter()
+            .map(|view| ViewLink {
+                title: view.title(),
+                hint: view.hint(),
+                href: self.with(&[("view", view.name())]),
+                name: view.name(),
+                is_current: *view == self.view,
+            })
+            .collect()
     }
 
-    /// The address of an expression in the same range.
-    fn with_query(&self, q: &str) -> String {
-        let query = self.shell.visit.params.with(&[("q", q), ("find", "")]);
-        format!("/metrics-explorer{query}")
+    fn with_stack(&self) -> String {
+        self.with(&[("view", ""), ("stack", if self.stacked { "" } else { "1" })])
     }
-}
 
-fn evaluate(
-    services: &Services,
-    expression: &str,
-    view: &str,
-    range: &TimeRange,
-    deadline: Instant,
-) -> Result<(Body, Vec<String>), QueryError> {
-    let answer = if view == "table" {
-        ask::instant(services, expression, range.to_ms, deadline)?
-    } else {
-        ask::range(services, expression, Steps::over(range, POINTS), deadline)?
-    };
-    let Answer {
-        value,
-        mut warnings,
-        infos,
-        ..
-    } = answer;
-    warnings.extend(infos);
-    let body = match value {
-        Value::Scalar { value, .. } => Body::Single(humanize::value(value)),
-        Value::String { value, .. } => Body::Single(value),
-        Value::Vector(points) if !points.is_empty() => Body::Table(Table::of_points(&points)),
-        Value::Matrix(series) if !series.is_empty() && view == "table" => {
-            Body::Table(Table::of_series(&series))
-        }
-        Value::Matrix(mut series) if !series.is_empty() => {
-            let found = series.len();
-            series.truncate(LINES_MAX);
-            Body::Graph(Box::new(Graph {
-                chart: Chart::new(Steps::over(range, POINTS), &series),
-                found,
-            }))
-        }
-        Value::Vector(_) | Value::Matrix(_) => {
-            Body::Nothing(nothing::reasons(services, expression, range))
-        }
-    };
-    Ok((body, warnings))
+    /// The address that shows the same tomorrow: with absolute times.
+    fn lasting(&self) -> String {
+        let range = self.shell.range();
+        let text = |ms: i64| model::time::rfc3339_ms(ms);
+        self.with(&[("from", &text(range.from_ms)), ("to", &text(range.to_ms))])
+    }
+
+    /// The address with another expression in the place of a section's.
+    fn with_query(&self, section: &Section, q: &str) -> String {
+        self.with(&[(section.param, q), ("find", "")])
+    }
+
+    /// The address of the highest ten of a section's series.
+    fn with_top(&self, section: &Section) -> String {
+        self.with_query(section, &format!("topk(10, {})", section.q))
+    }
 }
 
 /// A graph with its legend.
@@ -177,63 +266,18 @@ struct Graph {
     found: usize,
 }
 
-/// Series as rows, their labels as columns.
-struct Table {
-    common: Vec<Label>,
-    columns: Vec<String>,
-    rows: Vec<(Vec<String>, String)>,
-    found: usize,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Table {
-    fn of_points(points: &[Point]) -> Self {
-        Self::new(
-            points.iter().map(|p| (&p.labels, humanize::value(p.value))),
-            points.len(),
-        )
-    }
-
-    /// Of a range selector: how many samples there are and the last of them.
-    fn of_series(series: &[promql::RangeSeries]) -> Self {
-        let rows = series.iter().map(|s| {
-            let last = s.samples.values.last().copied().unwrap_or(f64::NAN);
-            let samples = humanize::things(s.samples.len() as u64, "sample", "samples");
-            (
-                &s.labels,
-                format!("{samples}, last {}", humanize::value(last)),
-            )
-        });
-        Self::new(rows, series.len())
-    }
-
-    fn new<'a>(rows: impl Iterator<Item = (&'a model::Labels, String)>, found: usize) -> Self {
-        let rows: Vec<(&model::Labels, String)> = rows.take(ROWS_MAX).collect();
-        let mut common: Vec<Label> = match rows.as_slice() {
-            [(first, _), _, ..] => first.iter().cloned().collect(),
-            _ => Vec::new(),
-        };
-        let mut columns: Vec<String> = Vec::new();
-        for (labels, _) in &rows {
-            common.retain(|label| labels.get(&label.name) == Some(&label.value));
-            for label in *labels {
-                if !columns.iter().any(|name| **name == *label.name) {
-                    columns.push(label.name.to_string());
-                }
-            }
-        }
-        columns.retain(|name| !common.iter().any(|label| *label.name == **name));
-        let rows = rows
-            .into_iter()
-            .map(|(labels, value)| {
-                let cell = |name: &String| labels.get(name).unwrap_or_default().to_owned();
-                (columns.iter().map(cell).collect(), value)
-            })
-            .collect();
-        Self {
-            common,
-            columns,
-            rows,
-            found,
-        }
+    #[test]
+    fn queries_close_up_and_everything_else_stays() {
+        let params = Params::parse("q=a+b&q2=&q4=c&view=heat&from=now-3h&add=1&remove=9");
+        assert_eq!(queries(&params), ["a b", "c"]);
+        assert_eq!(
+            address(&params, &["c".to_owned()]),
+            "/metrics-explorer?q=c&view=heat&from=now-3h"
+        );
+        assert_eq!(address(&Params::parse("q=x"), &[]), "/metrics-explorer");
     }
 }

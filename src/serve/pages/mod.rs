@@ -40,6 +40,7 @@ pub(crate) fn router() -> Router<Arc<Services>> {
         .route("/", get(overview::page))
         .route("/metrics-explorer", get(metrics::page))
         .route("/metrics/cardinality", get(metrics::cardinality::page))
+        .route("/api/ui/metrics/check", get(metrics::check::check))
         .route("/metrics/{name}", get(metrics::one::page))
         .route("/targets", get(targets::page))
         .route("/status", get(status::page))

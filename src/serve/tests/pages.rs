@@ -38,7 +38,7 @@ async fn page(house: House, path: &str) -> String {
 }
 
 /// Every page of the rail.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 20] = [
     "/",
     "/logs",
     "/logs?q=script&from=now-3h&to=now",
@@ -46,6 +46,12 @@ const PAGES: [&str; 14] = [
     "/metrics-explorer?q=node_filesystem_avail_bytes",
     "/metrics-explorer?q=node_filesystem_avail_bytes&view=table",
     "/metrics-explorer?q=%3Cb%3Eodd%3C%2Fb%3E",
+    "/metrics-explorer?q=node_filesystem_avail_bytes&q2=up&stack=1",
+    "/metrics-explorer?q=yagura_serve_request_duration_seconds_bucket&view=heat",
+    "/metrics-explorer?q=node_filesystem_avail_bytes%7Bmountpoint%3D%22%3Cb%3Eodd%3C%2Fb%3E%22%7D&view=explain",
+    "/metrics-explorer?q=node_filesystem_avail_bytes%7Bmountpoint%3D%22%3Cb%3Eodd%3C%2Fb%3E%22%7D",
+    "/metrics/yagura_serve_request_duration_seconds",
+    "/metrics/cardinality",
     "/alerts",
     "/alerts/history",
     "/alerts/rules",
@@ -263,7 +269,7 @@ async fn an_expression_is_drawn_by_the_server_and_handed_to_the_script() {
     .await;
     assert!(html.contains("<svg class=\"drawing\"") && html.contains("3 series"));
     let data = html
-        .split("id=\"data\">")
+        .split("data-columns=\"1\">")
         .nth(1)
         .and_then(|rest| rest.split("</script>").next());
     let data: serde_json::Value = serde_json::from_str(data.expect("data")).expect("JSON");
@@ -297,11 +303,91 @@ async fn an_expression_without_an_answer_is_explained() {
         "{label}"
     );
     let filtered = page(House::Busy, "/metrics-explorer?q=up%20%3E%205").await;
-    assert!(filtered.contains("a comparison that never holds"));
+    assert!(filtered.contains("No series satisfies the comparison"));
+    assert!(label.contains("job=&#34;node-exporter&#34;") && label.contains("class=\"tree\""));
     let list = page(House::Busy, "/metrics-explorer?find=memory").await;
     assert!(list.contains("node_memory_MemTotal_bytes") && !list.contains(">node_load1<"));
     let empty = page(House::Empty, "/metrics-explorer").await;
     assert!(empty.contains("No metric in this range"));
+}
+
+#[tokio::test]
+async fn several_expressions_stand_below_each_other() {
+    let two = page(House::Busy, "/metrics-explorer?q=up&q2=node_load1%20%2B").await;
+    assert!(two.contains("2 series") && two.contains("class=\"panel failure\""));
+    assert!(two.contains("Remove query 2") && two.contains("Add a query"));
+    let lone = page(House::Busy, "/metrics-explorer?q3=up").await;
+    assert!(lone.contains("name=\"q\"") && !lone.contains("Remove query"));
+    let more = page(House::Busy, "/metrics-explorer?q=up&add=1").await;
+    assert!(more.contains("name=\"q2\"") && !more.contains("name=\"q3\""));
+    let many: Vec<String> = (2..=6).map(|n| format!("q{n}=up")).collect();
+    let many = page(
+        House::Busy,
+        &format!("/metrics-explorer?q=up&{}", many.join("&")),
+    )
+    .await;
+    assert!(many.contains("name=\"q6\"") && !many.contains("name=\"q7\""));
+    assert!(
+        !many.contains("Add a query"),
+        "there is no room for a seventh"
+    );
+    let path = "/metrics-explorer?q=up&q2=node_load1&view=table&remove=1";
+    let less = get(House::Busy, path).await;
+    assert_eq!(less.status(), StatusCode::SEE_OTHER);
+    let place = &less.headers()[header::LOCATION];
+    assert_eq!(place, "/metrics-explorer?q=node_load1&view=table");
+}
+
+#[tokio::test]
+async fn an_expression_has_four_views() {
+    let bucket = "yagura_serve_request_duration_seconds_bucket";
+    let heat = page(
+        House::Busy,
+        &format!("/metrics-explorer?q=sum%20by%20(le)%20(rate({bucket}%5B5m%5D))&view=heat"),
+    )
+    .await;
+    assert!(heat.contains("Heatmap of 8 buckets") && heat.contains("data-heat=\"1\""));
+    let none = page(House::Busy, "/metrics-explorer?q=up&view=heat").await;
+    assert!(none.contains("Not a histogram"));
+    assert!(none.contains(&format!("sum by (le) (rate({bucket}[5m]))")));
+    let raw = page(
+        House::Busy,
+        &format!("/metrics-explorer?q={bucket}&view=heat"),
+    )
+    .await;
+    assert!(raw.contains("counts since each process started"));
+    let tree = page(
+        House::Busy,
+        "/metrics-explorer?q=sum(up)%20%3E%205&view=explain",
+    )
+    .await;
+    assert!(tree.contains("class=\"tree\"") && tree.contains("2 series"));
+    let stacked = page(
+        House::Busy,
+        "/metrics-explorer?q=node_filesystem_avail_bytes&stack=1",
+    )
+    .await;
+    assert!(stacked.contains("\"stacked\":true") && stacked.contains("class=\"area c"));
+}
+
+#[tokio::test]
+async fn a_metric_has_a_page_and_the_greatest_are_named() {
+    let histogram = page(
+        House::Busy,
+        "/metrics/yagura_serve_request_duration_seconds",
+    )
+    .await;
+    assert!(histogram.contains("Quantiles") && histogram.contains("data-heat=\"2\""));
+    let missing = page(House::Busy, "/metrics/node_load9").await;
+    assert!(missing.contains("No such metric") && missing.contains(">node_load1<"));
+    let cardinality = page(House::Busy, "/metrics/cardinality").await;
+    assert!(cardinality.contains("href=\"/metrics/http_request_duration_seconds_bucket\""));
+    let check = page(House::Busy, "/api/ui/metrics/check?q=sum(up").await;
+    let check: serde_json::Value = serde_json::from_str(&check).expect("JSON");
+    assert!(
+        check["message"].as_str().is_some_and(|m| !m.is_empty()),
+        "{check}"
+    );
 }
 
 #[tokio::test]

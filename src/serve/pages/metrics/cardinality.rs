@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use model::{Cardinality, Counted};
 
+use super::explore;
 use crate::html::Tone;
 use crate::request::Visit;
 use crate::shell::{Page, Shell, render};
@@ -136,11 +137,6 @@ fn findings(figures: &Cardinality) -> Vec<String> {
 }
 
 fn lists(figures: &Cardinality) -> Vec<List> {
-    let explore = |q: &str| {
-        let mut out = url::form_urlencoded::Serializer::new(String::from("/metrics-explorer?"));
-        out.append_pair("q", q);
-        out.finish()
-    };
     let metric = |name: &str| format!("/metrics/{}", crate::html::path_segment(name));
     let pair = |pair: &str| {
         let (label, value) = pair.split_once('=').unwrap_or((pair, ""));

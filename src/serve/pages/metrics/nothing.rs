@@ -1,70 +1,124 @@
-//! Why an expression gives nothing: which selector finds no series, and what there is instead.
+//! Why an expression gives nothing: which part of it is the first to be empty, which condition
+//! finds no series, and what there is instead.
 
-use model::{METRIC_NAME, Matcher};
+use model::METRIC_NAME;
+use promql::Explained;
 
+use super::explain::{Tree, lost, part};
 use crate::Services;
 use crate::time_range::TimeRange;
 
 /// Names offered for one that does not exist.
-const SIMILAR_MAX: usize = 5;
+const SIMILAR_MAX: usize = 6;
 
-/// Why an expression gives nothing, for one of its selectors.
-pub(super) struct Reason {
-    pub(super) sentence: String,
-    /// Metrics of a similar name.
-    pub(super) similar: Vec<String>,
+/// Why an expression gives nothing.
+pub(super) struct Nothing {
+    /// One for each place where something is lost.
+    pub(super) reasons: Vec<Reason>,
+    pub(super) tree: Tree,
 }
 
-/// Looks at each selector of an expression that gives nothing.
-pub(super) fn reasons(services: &Services, expression: &str, range: &TimeRange) -> Vec<Reason> {
-    let Ok(expr) = services.engine.parse(expression) else {
-        return Vec::new();
-    };
-    let exists = |matchers: &[Matcher]| {
-        let found = services
-            .series
-            .series(matchers, range.from_ms, range.to_ms, 1);
-        found.is_ok_and(|(series, _)| !series.is_empty())
-    };
+/// A place where something is lost.
+pub(super) struct Reason {
+    pub(super) sentence: String,
+    /// What there is instead, with the expression that asks for it.
+    pub(super) instead: Vec<(String, String)>,
+}
+
+/// Finds the innermost parts of an expression that give nothing.
+pub(super) fn explained(
+    services: &Services,
+    expression: &str,
+    root: Explained,
+    range: &TimeRange,
+) -> Nothing {
     let names = services
         .series
         .label_values(METRIC_NAME, &[], range.from_ms, range.to_ms)
         .unwrap_or_default();
-    expr.selectors()
+    let mut reasons = Vec::new();
+    walk(expression, &root, &names, &mut reasons);
+    Nothing {
+        reasons,
+        tree: Tree::new(expression, root),
+    }
+}
+
+fn walk(expression: &str, node: &Explained, names: &[String], reasons: &mut Vec<Reason>) {
+    let before = reasons.len();
+    for child in &node.children {
+        walk(expression, child, names, reasons);
+    }
+    if node.series == Some(0) && reasons.len() == before {
+        reasons.push(reason(expression, node, names));
+    }
+}
+
+fn reason(expression: &str, node: &Explained, names: &[String]) -> Reason {
+    let text = part(expression, node);
+    let Some(missing) = &node.missing else {
+        return Reason {
+            sentence: format!("{text}: {}", lost(node)),
+            instead: Vec::new(),
+        };
+    };
+    let name = (node.part.selector.as_ref()).and_then(|selector| selector.metric_name());
+    let name = name.unwrap_or_default();
+    if missing.label == METRIC_NAME {
+        let similar = similar(name, names);
+        let values = if similar.is_empty() {
+            missing.values.clone()
+        } else {
+            similar
+        };
+        return Reason {
+            sentence: format!("There is no metric {name} in this range."),
+            instead: instead(expression, text, name, values, |value| value.to_owned()),
+        };
+    }
+    let sentence = match missing.condition.as_str() {
+        "" => format!("No series of {name} satisfies all conditions together."),
+        condition if missing.values.is_empty() => {
+            format!(
+                "No series of {name} has a label {}: {condition}.",
+                missing.label
+            )
+        }
+        condition => format!("No series of {name} satisfies {condition}."),
+    };
+    let label = &missing.label;
+    Reason {
+        sentence,
+        instead: instead(
+            expression,
+            text,
+            &missing.condition,
+            missing.values.clone(),
+            |value| format!("{label}={value:?}"),
+        ),
+    }
+}
+
+/// Values that exist, each with the expression that has it in the place of the wrong one. Where
+/// that is written otherwise than we would, the value alone is what there is to ask for.
+fn instead(
+    expression: &str,
+    text: &str,
+    wrong: &str,
+    values: Vec<String>,
+    write: impl Fn(&str) -> String,
+) -> Vec<(String, String)> {
+    values
         .into_iter()
-        .filter(|selector| !exists(&selector.matchers))
-        .map(|selector| {
-            let name = selector.metric_name().unwrap_or_default();
-            if !name.is_empty()
-                && names
-                    .binary_search_by(|other| other.as_str().cmp(name))
-                    .is_err()
-            {
-                let sentence = format!("There is no metric {name} in this range.");
-                return Reason {
-                    sentence,
-                    similar: similar(name, &names),
-                };
-            }
-            // Which condition alone leaves nothing?
-            let of_name = |m: &&Matcher| &*m.name == METRIC_NAME;
-            let culprit = selector
-                .matchers
-                .iter()
-                .filter(|m| !of_name(m))
-                .find(|matcher| {
-                    let named = selector.matchers.iter().filter(of_name).cloned();
-                    let pair: Vec<Matcher> = named.chain([(*matcher).clone()]).collect();
-                    !exists(&pair)
-                });
-            let sentence = match culprit {
-                Some(matcher) => format!("No series of {name} satisfies {matcher}."),
-                None => format!("No series of {name} satisfies all conditions together."),
+        .take(SIMILAR_MAX)
+        .map(|value| {
+            let right = write(&value);
+            let corrected = if !wrong.is_empty() && text.contains(wrong) {
+                expression.replacen(text, &text.replacen(wrong, &right, 1), 1)
+            } else {
+                String::new()
             };
-            Reason {
-                sentence,
-                similar: Vec::new(),
-            }
+            (right, corrected)
         })
         .collect()
 }
@@ -101,5 +155,25 @@ mod tests {
             "node_memory_MemTotal_bytes"
         );
         assert!(similar("zzz", &names).is_empty());
+    }
+
+    #[test]
+    fn what_exists_takes_the_place_of_what_does_not() {
+        let found = instead(
+            "sum(up{job=\"nod\"}) / 2",
+            "up{job=\"nod\"}",
+            "job=\"nod\"",
+            vec!["node".to_owned()],
+            |value| format!("job={value:?}"),
+        );
+        assert_eq!(found[0].1, "sum(up{job=\"node\"}) / 2");
+        let written_otherwise = instead(
+            "up{job='nod'}",
+            "up{job='nod'}",
+            "job=\"nod\"",
+            vec!["node".to_owned()],
+            str::to_owned,
+        );
+        assert_eq!(written_otherwise[0], ("node".to_owned(), String::new()));
     }
 }

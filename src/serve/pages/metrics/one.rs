@@ -10,12 +10,13 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use model::{Labels, METRIC_NAME, MatchOp, Matcher};
-use promql::Value;
+use promql::{Answer, Value};
 
-use super::Graph;
 use super::families::{Family, families};
+use super::{Graph, explore};
 use crate::ask::{self, Steps};
 use crate::chart::Chart;
+use crate::chart::heat::Heat;
 use crate::html::path_segment;
 use crate::request::Visit;
 use crate::shell::{Page, Shell, render};
@@ -30,6 +31,9 @@ const VALUES_MAX: usize = 12;
 
 /// Above so many series the first graph is a sum.
 const LINES_MAX: usize = 12;
+
+/// The graph that is a heatmap.
+const DISTRIBUTION: &str = "Distribution, per second";
 
 #[derive(Template)]
 #[template(path = "metric.html")]
@@ -63,6 +67,7 @@ struct Drawn {
     query: String,
     href: String,
     graph: Option<Graph>,
+    heat: Option<Heat>,
 }
 
 /// A label with its most common values.
@@ -156,7 +161,9 @@ fn look(services: &Services, name: &str, range: &TimeRange) -> Result<Looked, mo
         more |= cut;
         series.extend(found);
     }
-    let graphs = graphs(services, &family, name, series.len(), range);
+    let buckets = format!("{}_bucket", family.name);
+    let is_native = family.name == name && !all.contains(&buckets);
+    let graphs = graphs(services, &family, name, series.len(), is_native, range);
     Ok((
         Some(Found {
             labels: labels(&series, &names),
@@ -229,14 +236,15 @@ fn regex_escape(text: &str) -> String {
     text.replace('.', "\\.")
 }
 
-fn explore(q: &str) -> String {
-    let mut out = url::form_urlencoded::Serializer::new(String::from("/metrics-explorer?"));
-    out.append_pair("q", q);
-    out.finish()
-}
-
 /// Expressions that make sense first for the kind of a metric.
-fn first_queries(family: &Family, name: &str, series: usize) -> Vec<(&'static str, String)> {
+///
+/// `is_native` says that a histogram has no series by `le`.
+fn first_queries(
+    family: &Family,
+    name: &str,
+    series: usize,
+    is_native: bool,
+) -> Vec<(&'static str, String)> {
     let base = &family.name;
     let selector = format!("{{{}}}", quoted_name(name));
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
@@ -248,8 +256,16 @@ fn first_queries(family: &Family, name: &str, series: usize) -> Vec<(&'static st
     let many = series > LINES_MAX;
     match family.kind {
         "histogram" if name == base => {
-            let quantile =
-                |q: &str| format!("histogram_quantile({q}, sum by (le) (rate({base}_bucket[5m])))");
+            let (all, count) = if is_native {
+                let all = format!("sum(rate({selector}[5m]))");
+                (all.clone(), format!("histogram_count({all})"))
+            } else {
+                (
+                    format!("sum by (le) (rate({base}_bucket[5m]))"),
+                    format!("sum(rate({base}_count[5m]))"),
+                )
+            };
+            let quantile = |q: &str| format!("histogram_quantile({q}, {all})");
             let of = |q: &str| {
                 format!(
                     "label_replace({}, \"quantile\", \"{q}\", \"\", \"\")",
@@ -261,10 +277,8 @@ fn first_queries(family: &Family, name: &str, series: usize) -> Vec<(&'static st
                     "Quantiles",
                     format!("{} or {} or {}", of("0.5"), of("0.95"), of("0.99")),
                 ),
-                (
-                    "Observations per second",
-                    format!("sum(rate({base}_count[5m]))"),
-                ),
+                (DISTRIBUTION, all.clone()),
+                ("Observations per second", count),
             ]
         }
         "summary" if name == base => vec![
@@ -296,29 +310,43 @@ fn graphs(
     family: &Family,
     name: &str,
     series: usize,
+    is_native: bool,
     range: &TimeRange,
 ) -> Vec<Drawn> {
     let deadline = Instant::now() + services.query_timeout;
-    let steps = Steps::over(range, super::POINTS);
-    first_queries(family, name, series)
+    first_queries(family, name, series, is_native)
         .into_iter()
         .map(|(title, query)| {
-            let answer = ask::range(services, &query, steps, deadline);
-            let graph = match answer.map(|answer| answer.value) {
-                Ok(Value::Matrix(mut series)) if !series.is_empty() => {
-                    let found = series.len();
-                    series.truncate(super::LINES_MAX);
-                    let chart = Chart::new(steps, &series);
-                    Some(Graph { chart, found })
-                }
-                // It is a first proposal: one that does not fit is no error to show.
-                _ => None,
+            let is_heat = title == DISTRIBUTION;
+            let points = if is_heat {
+                super::HEAT_COLUMNS
+            } else {
+                super::POINTS
             };
+            let steps = Steps::over(range, points);
+            // It is a first proposal: one that does not fit is no error to show.
+            let found = match ask::range(services, &query, steps, deadline) {
+                Ok(Answer {
+                    value: Value::Matrix(series),
+                    ..
+                }) => series,
+                _ => Vec::new(),
+            };
+            let heat = is_heat.then(|| Heat::new(steps, &found)).flatten();
+            let graph = (!is_heat && !found.is_empty()).then(|| {
+                let shown = found.get(..super::LINES_MAX).unwrap_or(&found);
+                Graph {
+                    chart: Chart::new(steps, shown),
+                    found: found.len(),
+                }
+            });
+            let view = if is_heat { "&view=heat" } else { "" };
             Drawn {
                 title,
-                href: explore(&query),
+                href: format!("{}{view}", explore(&query)),
                 query,
                 graph,
+                heat,
             }
         })
         .collect()
@@ -369,7 +397,7 @@ mod tests {
     #[test]
     fn the_first_graph_fits_the_kind() {
         let first = |name: &str, kind, series| {
-            let queries = first_queries(&family("http_seconds", kind), name, series);
+            let queries = first_queries(&family("http_seconds", kind), name, series, false);
             queries
                 .into_iter()
                 .map(|(_, query)| query)
@@ -377,6 +405,8 @@ mod tests {
                 .unwrap_or_default()
         };
         assert!(first("http_seconds", "histogram", 3).contains("histogram_quantile(0.99"));
+        let native = first_queries(&family("took", "histogram"), "took", 3, true);
+        assert_eq!(native[1], (DISTRIBUTION, "sum(rate(took[5m]))".to_owned()));
         assert_eq!(
             first("http_seconds_count", "histogram", 3),
             "rate(http_seconds_count[5m])"
