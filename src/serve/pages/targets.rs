@@ -1,5 +1,7 @@
 //! `/targets`: where metrics and logs come from, and what keeps some from coming.
 
+mod found;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,6 +10,8 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use model::{Health, Label, LogCollector, LogLoss, LogSource, LogSourceState, ScrapeTarget};
+
+use found::{Found, Origin};
 
 use crate::html::{Icon, Tone};
 use crate::request::Visit;
@@ -35,6 +39,8 @@ struct TargetsPage {
     /// Everything, whatever the filter.
     targets: usize,
     targets_troubled: usize,
+    /// Looks for targets that failed.
+    lookups_failed: usize,
     files: usize,
     files_troubled: usize,
     collector: LogCollector,
@@ -66,6 +72,18 @@ pub(crate) async fn page(State(services): State<Arc<Services>>, visit: Visit) ->
         .filter(|row| row.tone >= Tone::Warn)
         .count();
     let (n_targets, n_files) = (all_targets.len(), all_sources.len());
+    let mut jobs = Found::gather(&services);
+    let lookups_failed = jobs.values().flat_map(Found::errors).count();
+    for job in jobs.values_mut() {
+        if !needle.is_empty() {
+            job.narrow(&needle);
+        }
+        if down_only {
+            job.looks.retain(|look| !look.error.is_empty());
+            job.dropped.clear();
+            job.dropped_count = 0;
+        }
+    }
 
     let mut targets: Vec<TargetRow> = all_targets
         .into_iter()
@@ -74,6 +92,10 @@ pub(crate) async fn page(State(services): State<Arc<Services>>, visit: Visit) ->
     targets.sort_by(|a, b| (b.tone, &a.target.scrape_url).cmp(&(a.tone, &b.target.scrape_url)));
     let more_targets = targets.len().saturating_sub(ROWS_MAX);
     targets.truncate(ROWS_MAX);
+    let opened = visit.params.text("open");
+    for row in targets.iter_mut().filter(|row| row.key() == opened) {
+        row.origin = Some(Origin::new(&services, &row.target));
+    }
     let mut sources: Vec<SourceRow> = all_sources
         .into_iter()
         .filter(|row| fits(row.tone, &row.words()))
@@ -86,7 +108,8 @@ pub(crate) async fn page(State(services): State<Arc<Services>>, visit: Visit) ->
         shell: Shell::new(&services, visit, Page::Targets),
         down_only,
         q,
-        pools: Pool::group(targets),
+        pools: Pool::group(targets, jobs),
+        lookups_failed,
         sources,
         more_targets,
         more_sources,
@@ -116,7 +139,18 @@ impl TargetsPage {
     }
 
     fn troubled(&self) -> usize {
-        self.targets_troubled + self.files_troubled
+        self.targets_troubled + self.lookups_failed + self.files_troubled
+    }
+
+    /// The address that opens a target, or closes it where it is open.
+    fn with_open(&self, row: &TargetRow) -> String {
+        let key = if row.origin.is_some() {
+            String::new()
+        } else {
+            row.key()
+        };
+        let query = self.shell.visit.params.with(&[("open", &key)]);
+        format!("/targets{}", query.trim_end_matches('?'))
     }
 }
 
@@ -127,12 +161,18 @@ struct Pool {
     words: String,
     samples: u64,
     targets: Vec<TargetRow>,
+    found: Found,
 }
 
 impl Pool {
-    /// Groups targets by job, jobs in trouble first.
-    fn group(targets: Vec<TargetRow>) -> Vec<Self> {
-        let mut by_name: BTreeMap<String, Vec<TargetRow>> = BTreeMap::new();
+    /// Groups targets by job, jobs in trouble first. A job without a target is there where there
+    /// is something to say about it.
+    fn group(targets: Vec<TargetRow>, mut jobs: BTreeMap<String, Found>) -> Vec<Self> {
+        let mut by_name: BTreeMap<String, Vec<TargetRow>> = jobs
+            .iter()
+            .filter(|(_, job)| job.dropped_count > 0 || job.errors().next().is_some())
+            .map(|(name, _)| (name.clone(), Vec::new()))
+            .collect();
         for row in targets {
             by_name
                 .entry(row.target.scrape_pool.clone())
@@ -142,6 +182,8 @@ impl Pool {
         let mut pools: Vec<Self> = by_name
             .into_iter()
             .map(|(name, targets)| {
+                let found = jobs.remove(&name).unwrap_or_default();
+                let failed = found.errors().next().map(|_| Tone::Warn);
                 let up = targets
                     .iter()
                     .filter(|row| row.target.health == Health::Up)
@@ -151,19 +193,30 @@ impl Pool {
                     tone: targets
                         .iter()
                         .map(|row| row.tone)
+                        .chain(failed)
                         .max()
                         .unwrap_or(Tone::Unknown),
-                    words: format!("{up} of {} up", targets.len()),
+                    words: words(up, targets.len(), found.dropped_count),
                     samples: targets
                         .iter()
                         .map(|row| row.target.last_samples as u64)
                         .sum(),
                     targets,
+                    found,
                 }
             })
             .collect();
         pools.sort_by_key(|pool| Reverse(pool.tone));
         pools
+    }
+}
+
+/// `3 of 4 up, 2 dropped`
+fn words(up: usize, targets: usize, dropped: usize) -> String {
+    match (targets, dropped) {
+        (0, dropped) => format!("no target, {dropped} dropped"),
+        (_, 0) => format!("{up} of {targets} up"),
+        _ => format!("{up} of {targets} up, {dropped} dropped"),
     }
 }
 
@@ -175,6 +228,8 @@ struct TargetRow {
     duration: String,
     /// What probably helps, where the error is a known one.
     hint: &'static str,
+    /// How it came to its labels, where somebody asked.
+    origin: Option<Origin>,
 }
 
 impl TargetRow {
@@ -195,8 +250,14 @@ impl TargetRow {
                 .collect(),
             duration: humanize::seconds(target.last_scrape_duration_s),
             hint: hint(&target.last_error),
+            origin: None,
             target,
         }
+    }
+
+    /// What tells it from all others.
+    fn key(&self) -> String {
+        format!("{} {}", self.target.scrape_pool, self.target.scrape_url)
     }
 
     fn words(&self) -> String {

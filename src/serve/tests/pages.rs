@@ -261,6 +261,23 @@ async fn lists_can_be_filtered_by_the_url() {
 }
 
 #[tokio::test]
+async fn targets_say_where_they_come_from_and_which_are_dropped() {
+    let targets = page(House::Busy, "/targets").await;
+    for words in [
+        "dropped by relabelling",
+        "a list of target groups is expected",
+        "look for targets failed",
+    ] {
+        assert!(targets.contains(words), "{words}");
+    }
+    assert!(!targets.contains("found with"));
+    let path = "/targets?open=nas%20http%3A%2F%2F192.168.1.8%3A9100%2Fmetrics";
+    let opened = page(House::Busy, path).await;
+    assert!(opened.contains("found with") && opened.contains("rule 1"));
+    assert!(opened.contains("Asked every 15 s, given up after 10 s."));
+}
+
+#[tokio::test]
 async fn an_expression_is_drawn_by_the_server_and_handed_to_the_script() {
     let html = page(
         House::Busy,
