@@ -300,6 +300,26 @@ mod tests {
     }
 
     #[test]
+    fn evidence_stands_below_the_words_where_there_is_some() {
+        let text = |evidence: Evidence| {
+            let data = Data {
+                more: vec![("Evidence", evidence.value())],
+                ..Data::default()
+            };
+            let wording = Wording::default();
+            let message = Message::new(&data, "{}", 0, &wording);
+            message.text("text", r#"{{ template "slack.default.text" . }}"#)
+        };
+        assert_eq!(text(Evidence::default()).as_deref(), Ok(""));
+        let known = Evidence {
+            text: "▁█\n3× (new) it broke".to_owned(),
+            ..Evidence::default()
+        };
+        let found = text(known).expect("a text");
+        assert!(found.contains("▁█\n3× (new) it broke"), "{found}");
+    }
+
+    #[test]
     fn patterns() {
         let check = |pattern: &str, name: &str, expected: bool| {
             assert_eq!(

@@ -28,7 +28,7 @@ fn data(resolved: bool) -> Data {
         }],
         group_labels: Labels::from_pairs([("alertname", "Burn")]),
         external_url: "http://yagura".to_owned(),
-        more: Vec::new(),
+        more: vec![("Evidence", crate::Evidence::default().value())],
     }
 }
 
