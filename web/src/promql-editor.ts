@@ -72,8 +72,8 @@ async function mistakes(view: EditorView): Promise<Diagnostic[]> {
 }
 
 const colours = HighlightStyle.define([
-  { tag: tags.number, color: "var(--c1)" },
-  { tag: tags.string, color: "var(--c2)" },
+  { tag: tags.number, color: "color-mix(in srgb, var(--c1) 85%, var(--fg0))" },
+  { tag: tags.string, color: "color-mix(in srgb, var(--c2) 65%, var(--fg0))" },
   { tag: tags.keyword, color: "var(--accent)", fontWeight: "600" },
   { tag: tags.function(tags.variableName), color: "var(--c0)" },
   { tag: tags.labelName, color: "var(--c4)" },

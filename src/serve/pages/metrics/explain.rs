@@ -1,7 +1,7 @@
 //! An expression as a tree: each part with the number of series that it gives, from the outside
 //! in. A part that gives nothing says which of its conditions finds nothing.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use askama::filters::HtmlSafe;
 use promql::{Explained, OutlineKind, ValueKind};
@@ -124,7 +124,7 @@ fn why(missing: &promql::Missing) -> String {
         });
         text.push_str(first);
         if more > 0 {
-            text.push_str(&format!(", and {more} more"));
+            let _ = write!(text, ", and {more} more");
         }
         text.push('.');
     }

@@ -73,7 +73,7 @@ fn reason(expression: &str, node: &Explained, names: &[String]) -> Reason {
         };
         return Reason {
             sentence: format!("There is no metric {name} in this range."),
-            instead: instead(expression, text, name, values, |value| value.to_owned()),
+            instead: instead(expression, text, name, values, str::to_owned),
         };
     }
     let sentence = match missing.condition.as_str() {
