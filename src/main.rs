@@ -46,6 +46,7 @@ fn main() -> ExitCode {
             what: TestCommand::Rules(args),
         }) => cli::test_rules(&args),
         Some(Command::Logs(args)) => cli::logs(&args),
+        Some(Command::Query(args)) => cli::query(&args),
         Some(Command::Serve(args)) => cli::exit(app::run(&args)),
         None => cli::exit(app::run(&cli.serve)),
     }

@@ -12,13 +12,14 @@ mod record;
 mod show;
 mod table;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
 use log_query::{Pipe, Query};
 
+use super::client;
 use ask::{Client, Failure, Question};
 use record::Answer;
 use show::Show;
@@ -91,30 +92,7 @@ enum Output {
 
 /// Runs the command.
 pub(crate) fn logs(args: &LogsArgs) -> ExitCode {
-    // The one TLS stack of the process. A second call would fail, and there is none.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("yagura: cannot start: {error}");
-            return ExitCode::from(2);
-        }
-    };
-    match runtime.block_on(run(args)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        // Whoever reads has seen enough, as `head` has.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            eprint!("{failure}");
-            ExitCode::from(2)
-        }
-    }
+    client::run(run(args))
 }
 
 /// Whether something was found.
@@ -130,7 +108,11 @@ async fn run(args: &LogsArgs) -> Result<bool, Failure> {
             LINES_DEFAULT
         }),
     };
-    let mut out = Show::new(args.output, wants_color(args), io::stdout().lock());
+    let mut out = Show::new(
+        args.output,
+        client::wants_color(args.no_color),
+        io::stdout().lock(),
+    );
     if args.follow {
         return follow::follow(&client, &question, &mut out).await;
     }
@@ -185,14 +167,6 @@ fn time(text: &str) -> String {
         Ok(_) => format!("now-{text}"),
         Err(_) => text.to_owned(),
     }
-}
-
-fn wants_color(args: &LogsArgs) -> bool {
-    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    !args.no_color
-        && !is_set("NO_COLOR")
-        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-        && io::stdout().is_terminal()
 }
 
 /// Writes to standard output what does not fit the usual way.

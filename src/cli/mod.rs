@@ -1,10 +1,12 @@
 //! What can be typed: `yagura [serve]`, `yagura backup`, `yagura check`, `yagura import`,
-//! `yagura logs`, `yagura rehearse` and `yagura test`.
+//! `yagura logs`, `yagura query`, `yagura rehearse` and `yagura test`.
 
 mod check;
+mod client;
 mod data;
 mod import;
 mod logs;
+mod query;
 mod rehearse;
 mod rules;
 
@@ -17,6 +19,7 @@ pub(crate) use check::check_config;
 pub(crate) use data::{BackupArgs, backup, check_data};
 pub(crate) use import::{ImportArgs, import};
 pub(crate) use logs::{LogsArgs, logs};
+pub(crate) use query::{QueryArgs, query};
 pub(crate) use rehearse::{RehearseArgs, rehearse_rules};
 pub(crate) use rules::{CheckRulesArgs, TestRulesArgs, check_rules, test_rules};
 
@@ -41,6 +44,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Search the logs of a running Yagura, or follow them
     Logs(LogsArgs),
+    /// Ask a running Yagura for metrics with PromQL
+    Query(QueryArgs),
     /// Copy all data, also while Yagura runs
     Backup(BackupArgs),
     /// Take over the history of another metric store, into the data folder of a stopped Yagura
