@@ -38,11 +38,9 @@ test("the editor completes a metric and runs", async () => {
   const { page, problems, end } = await open("/metrics-explorer");
   await editor(page, 1).click();
   await page.keyboard.type("node_loa");
-  await page.locator(".cm-tooltip-autocomplete li", { hasText: "node_load1" }).first().waitFor();
-  await page.keyboard.press("Escape");
-  await page.keyboard.type("d1");
-  await page.keyboard.press("Escape");
-  await page.locator(".ask .primary").click();
+  await page.locator(".cm-tooltip-autocomplete li", { hasText: "node_load1" }).first().click();
+  await waitFor("the whole name", async () => (await editor(page, 1).textContent()) === "node_load1");
+  await page.keyboard.press("Enter");
   await page.locator(".uplot canvas").first().waitFor();
   assert.equal(new URL(page.url()).searchParams.get("q"), "node_load1");
   assert.deepEqual(problems, []);

@@ -1,4 +1,4 @@
-//! `yagura logs`: what a person types in a terminal, and what a script makes of it.
+//! `yagura logs` and `yagura query`: what a person types in a terminal, and what a script makes of it.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};
@@ -209,4 +209,31 @@ fn new_lines_are_followed_also_over_a_restart_and_none_comes_twice() {
     stderr.read_to_string(&mut said).expect("text");
     assert!(said.contains("connected again"), "{said}");
     assert!(follower.lines.try_iter().next().is_none(), "no line twice");
+}
+
+#[test]
+fn metrics_are_asked_on_the_command_line() {
+    let site = Site::new();
+    let yagura = site.start();
+    let query = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_yagura"));
+        let command = command.arg("query").args(arguments);
+        let output = command.env("YAGURA_URL", &yagura.address).output();
+        output.expect("the binary runs")
+    };
+    let sum = query(&["1 + 2"]);
+    assert_eq!((stdout(&sum).as_str(), sum.status.code()), ("3\n", Some(0)));
+    let line = query(&["--range", "1m", "--step", "10s", "vector(time())"]);
+    assert!(stdout(&line).contains("▁▂▃▅▆▇█"), "{}", stdout(&line));
+    let csv = query(&["-o", "csv", "--at", "2026-01-01T00:00:00Z", "vector(2)"]);
+    assert_eq!(stdout(&csv), "time,value\r\n1767225600,2\r\n");
+    let none = query(&["nobody_has_this"]);
+    assert_eq!((stdout(&none).as_str(), none.status.code()), ("", Some(1)));
+    let wrong = query(&["sum(rat(up))"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    let said = stderr(&wrong);
+    assert!(
+        said.contains("did you mean \"rate\"") && said.contains("\n      ^\n"),
+        "{said}"
+    );
 }

@@ -61,7 +61,11 @@ fn row(series: &Series) -> Vec<String> {
         series
             .values
             .last()
-            .map(|last| last.1.clone())
+            .map(|last| match last.number() {
+                number if number.is_finite() => short(number),
+                // NaN and the infinities are values too.
+                _ => last.1.clone(),
+            })
             .unwrap_or_default(),
     ]
 }
