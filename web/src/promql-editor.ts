@@ -71,12 +71,15 @@ async function mistakes(view: EditorView): Promise<Diagnostic[]> {
   }
 }
 
+/** A colour of the charts, drawn towards that of text until it can be read as text. */
+const readable = (token: string) => `color-mix(in srgb, var(--${token}) 55%, var(--fg0))`;
+
 const colours = HighlightStyle.define([
   { tag: tags.number, color: "color-mix(in srgb, var(--c1) 85%, var(--fg0))" },
   { tag: tags.string, color: "color-mix(in srgb, var(--c2) 65%, var(--fg0))" },
   { tag: tags.keyword, color: "var(--accent)", fontWeight: "600" },
-  { tag: tags.function(tags.variableName), color: "var(--c0)" },
-  { tag: tags.labelName, color: "var(--c4)" },
+  { tag: tags.function(tags.variableName), color: readable("c0") },
+  { tag: tags.labelName, color: readable("c4") },
   { tag: tags.operator, color: "var(--fg1)" },
   { tag: tags.modifier, color: "var(--accent)" },
   { tag: tags.comment, color: "var(--fg2)", fontStyle: "italic" },
