@@ -38,6 +38,15 @@ pub(super) fn explained(
         .unwrap_or_default();
     let mut reasons = Vec::new();
     walk(expression, &root, &names, &mut reasons);
+    if reasons.is_empty() {
+        // A series that began after the last point, or was there only between two.
+        reasons.push(Reason {
+            sentence: "It gives something at the end of the range, but at none of the points of \
+                       the graph yet: the table shows it, and so does a shorter range."
+                .to_owned(),
+            instead: Vec::new(),
+        });
+    }
     Nothing {
         reasons,
         tree: Tree::new(expression, root),
