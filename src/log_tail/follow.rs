@@ -342,6 +342,14 @@ impl Follow {
         self.path = path;
     }
 
+    /// How it begins right now, if it is open.
+    pub(crate) fn open_start(&self) -> Option<Vec<u8>> {
+        let mut start = vec![0; HEAD_BYTES_MAX];
+        let bytes = read_fully(self.file.as_ref()?, &mut start).ok()?;
+        start.truncate(bytes);
+        Some(start)
+    }
+
     /// Whether the file at `path` begins as this one does.
     pub(crate) fn is_at(&self, path: &Path) -> bool {
         read_head(path).is_ok_and(|start| self.head.grown(&start).is_some())

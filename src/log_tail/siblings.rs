@@ -4,9 +4,9 @@
 //! before the store had committed anything of it. Then only its new name is there: that of a
 //! followed file with something behind it (`app.log.1`, `0.log.20260301-100000`). Such a file is
 //! read from its beginning if it was written recently; older ones were there before the collector
-//! came and are left alone. Compressed ones (`app.log.2.gz`) are looked at when the collector
-//! starts, since a file may have been compressed while it was away. A copy of a followed file (copytruncate, a backup) has the same head
-//! and is left alone too.
+//! came and are left alone. So is a compressed one (`app.log.2.gz`) that begins behind the last
+//! line of its name: it was compressed between two looks, or while the collector was away. A copy
+//! of a followed file (copytruncate, a backup) has the same head and is left alone too.
 
 use std::collections::HashMap;
 use std::fs;
@@ -69,9 +69,9 @@ pub(crate) struct Siblings {
 }
 
 impl Siblings {
-    /// Compressed files named like `path` with something behind, of which no plain form is there
-    /// any more, the one rotated first before the others.
-    pub(crate) fn packed_of(&mut self, path: &Path) -> Vec<Sibling> {
+    /// Compressed files named like `path` with something behind, written at `since_ns` or later, of
+    /// which no plain form is there any more, the one rotated first before the others.
+    pub(crate) fn packed_of(&mut self, path: &Path, since_ns: i64) -> Vec<Sibling> {
         let Some(name) = path.file_name() else {
             return Vec::new();
         };
@@ -85,7 +85,7 @@ impl Siblings {
                     is_rotated_name(plain, &name) && !path.with_file_name(plain).exists()
                 })
             })
-            .filter_map(|neighbour| sibling(&neighbour.path))
+            .filter_map(|neighbour| sibling(&neighbour.path, since_ns))
             .collect();
         siblings.sort_by_cached_key(|sibling| rotation_order(&sibling.path));
         siblings
@@ -102,8 +102,7 @@ impl Siblings {
         let mut siblings: Vec<Sibling> = neighbours
             .iter()
             .filter(|neighbour| is_rotated_name(&neighbour.name, &name))
-            .filter_map(|neighbour| sibling(&neighbour.path))
-            .filter(|sibling| sibling.written_ns > since_ns)
+            .filter_map(|neighbour| sibling(&neighbour.path, since_ns.saturating_add(1)))
             .collect();
         siblings.sort_by(|a, b| (a.written_ns, &a.path).cmp(&(b.written_ns, &b.path)));
         siblings
@@ -184,8 +183,12 @@ fn list(folder: &Path) -> Vec<Neighbour> {
         .collect()
 }
 
-fn sibling(path: &Path) -> Option<Sibling> {
+/// A file written at `since_ns` or later; of older ones not even the head is read.
+fn sibling(path: &Path, since_ns: i64) -> Option<Sibling> {
     let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    if modified_ns(&metadata) < since_ns {
+        return None;
+    }
     let start = read_head(path).ok()?;
     // Empty: being copied, or nothing to read.
     (!start.is_empty()).then(|| Sibling {

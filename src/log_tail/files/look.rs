@@ -37,8 +37,8 @@ pub(super) struct Looks {
     /// It is the first of this process.
     first_look: bool,
     /// The name is seen for the first time by this process: compressed files may hold what was
-    /// written before.
-    pub(super) packed: bool,
+    /// written before it.
+    pub(super) new_name: bool,
     /// It is the first ever, and files that are there already are read from their end.
     at_end: bool,
 }
@@ -111,14 +111,14 @@ impl Files {
         new.sort_by(|a, b| a.1.path.cmp(&b.1.path));
         let looks = Looks {
             first_look,
-            packed: false,
+            new_name: false,
             at_end: first_look && self.first_ever && self.config.start == Start::End,
         };
         let mut siblings = Siblings::default();
         for (inode, seen) in new {
             // Not only at the first look: the name may have been free just then.
             let looks = Looks {
-                packed: self.begun.insert(seen.path.clone()),
+                new_name: self.begun.insert(seen.path.clone()),
                 ..looks
             };
             if !looks.at_end {

@@ -123,7 +123,7 @@ impl Files {
 
     /// A compressed file that holds a part of a file.
     fn packed_form_of(&self, part: &Part<'_>) -> Option<Sibling> {
-        let mut packed = Siblings::default().packed_of(part.origin);
+        let mut packed = Siblings::default().packed_of(part.origin, 0);
         packed.retain(|file| self.holds(file, part));
         packed.pop()
     }
@@ -183,16 +183,16 @@ impl Files {
             return Ok(());
         };
         let follow = &entry.follow;
-        if !follow.at_end {
-            let part = Part {
-                origin: &follow.origin,
-                head: follow.head(),
-                offset: follow.read_until(),
-            };
-            if let Some(packed) = self.packed_form_of(&part) {
-                self.go_on_packed(key, packed, now);
-                return Ok(());
-            }
+        let part = Part {
+            origin: &follow.origin,
+            head: follow.head(),
+            offset: follow.read_until(),
+        };
+        // What was read to its end may have grown between its last turn and its compression.
+        let packed = self.packed_form_of(&part);
+        if let Some(packed) = packed.filter(|it| !follow.at_end || it.bytes > part.offset) {
+            self.go_on_packed(key, packed, now);
+            return Ok(());
         }
         let Some(entry) = self.entries.get_mut(&key) else {
             return Ok(());
@@ -329,21 +329,31 @@ impl Files {
     /// Compressed files of a name that hold lines which nobody has read: they begin behind the
     /// last record of that name, or, where nothing is known of the name, after the last position
     /// that the store has.
-    fn unread_packed(&mut self, path: &Path, siblings: &mut Siblings) -> Vec<Sibling> {
+    ///
+    /// Under a name that this process knows, they are files that came, were renamed and compressed
+    /// between two looks. What does not tell when it begins is taken for one that was read: most
+    /// of them were.
+    fn unread_packed(
+        &mut self,
+        path: &Path,
+        siblings: &mut Siblings,
+        looks: Looks,
+    ) -> Vec<Sibling> {
         let last_ns = self.last_ns_of(path);
         let told_ns = self.unread_since_ns.saturating_add(COMMIT_DELAY_MAX_NS);
         let since_ns = if last_ns > 0 { last_ns } else { told_ns };
         let zone = self.config.zone.clone();
-        let mut packed = siblings.packed_of(path);
+        // Compression may have set the time of writing, but never to an earlier one.
+        let mut packed = siblings.packed_of(path, since_ns.min(told_ns));
         packed.retain(|file| {
-            // Compression may have set the time of writing, but never to an earlier one.
-            let written = file.written_ns >= since_ns.min(told_ns);
-            if last_ns == 0 && self.first_ever {
-                // Nothing is stored of any file: what was written since the store was made is not.
-                return written;
-            }
             let begins_ns = content::first_time(&file.start, &zone, file.written_ns);
-            written && begins_ns.is_none_or(|begins_ns| begins_ns >= since_ns)
+            match begins_ns {
+                _ if !looks.new_name => begins_ns.is_some_and(|begins_ns| begins_ns > since_ns),
+                // Nothing is stored of any file: what was written since the store was made is not.
+                _ if last_ns == 0 && self.first_ever => true,
+                Some(begins_ns) => begins_ns >= since_ns,
+                None => true,
+            }
         });
         packed
     }
@@ -361,12 +371,10 @@ impl Files {
         let told_ns = self.unread_since_ns.saturating_add(COMMIT_DELAY_MAX_NS);
         let read_until_ns = self.last_ns_of(path).min(told_ns);
         candidates.retain(|sibling| sibling.written_ns > read_until_ns);
-        if looks.packed {
-            let packed = self.unread_packed(path, siblings);
-            if !packed.is_empty() {
-                candidates.extend(packed);
-                self.sort_by_age(&mut candidates);
-            }
+        let packed = self.unread_packed(path, siblings, looks);
+        if !packed.is_empty() {
+            candidates.extend(packed);
+            self.sort_by_age(&mut candidates);
         }
         candidates
     }
@@ -455,14 +463,17 @@ impl Files {
         }
     }
 
-    /// Whether a compressed file is what became of a followed one, by its name: then the followed
-    /// one is read to its end, there or here (`vanished`). Its head may be that of its first line
-    /// alone, which is too short to tell by itself.
+    /// Whether a compressed file is what became of a followed one: then the followed one is read
+    /// to its end, there or here (`vanished`). Told by its name, as its head may be that of its
+    /// first line alone, which is too short to tell by itself; before its first turn nothing is
+    /// known of it, and the open file is asked.
     fn is_form_of_followed(&self, origin: &Path, sibling: &Sibling) -> bool {
         gz::is_packed(&sibling.path)
             && (self.of_origin(origin)).any(|(_, entry)| {
-                sibling.path.with_extension("") == entry.follow.path
-                    && sibling.continues(entry.follow.head())
+                let follow = &entry.follow;
+                (sibling.path.with_extension("") == follow.path && sibling.continues(follow.head()))
+                    || (follow.head().bytes == 0
+                        && (follow.open_start()).is_some_and(|start| sibling.is_part_of(&start)))
             })
     }
 

@@ -73,6 +73,58 @@ fn a_new_file_that_is_compressed_in_the_middle_of_a_look_is_read() {
 }
 
 #[test]
+fn files_that_come_and_are_compressed_between_two_looks_are_read_in_order() {
+    for at_start in [true, false] {
+        let mut world = World::new();
+        world.append("0.log", lines(0..10));
+        if !at_start {
+            world.step();
+        }
+        // At the start: the name is taken by another file while the first look goes on.
+        world.glance_while(|world| {
+            world.rename("0.log", "0.log.1");
+            world.append("0.log", lines(10..20));
+        });
+        for (turn, start) in [20, 30, 40].into_iter().enumerate() {
+            for n in (1..turn + 2).rev() {
+                if n == 1 {
+                    world.rename("0.log.1", "0.log.2");
+                    world.gzip("0.log.2");
+                } else {
+                    world.rename(&format!("0.log.{n}.gz"), &format!("0.log.{}.gz", n + 1));
+                }
+            }
+            world.rename("0.log", "0.log.1");
+            world.append("0.log", lines(start..start + 10));
+        }
+        world.step();
+        world.step();
+        assert_eq!(world.texts(), expected(0..50), "at the start: {at_start}");
+    }
+}
+
+#[test]
+fn compressed_files_that_were_read_are_not_read_again() {
+    for text in ["plain text", "2026-03-01 10:00:00 INFO line"] {
+        let mut world = World::new();
+        for turn in 0..4 {
+            for n in (1..turn).rev() {
+                world.rename(&format!("a.log.{n}.gz"), &format!("a.log.{}.gz", n + 1));
+            }
+            if turn > 0 {
+                world.rename("a.log", "a.log.1");
+                world.gzip("a.log.1");
+            }
+            world.append("a.log", format!("{text} {turn}\n{text} {turn} more\n"));
+            world.step();
+            world.wait(3600);
+            world.step();
+        }
+        assert_eq!(world.texts().len(), 8, "{text}");
+    }
+}
+
+#[test]
 fn a_position_behind_one_short_line_is_found_in_the_compressed_file() {
     // What is known of the file is its first line: once handed over, once held back.
     for waits in [true, false] {
