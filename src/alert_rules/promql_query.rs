@@ -1,10 +1,12 @@
 //! Answers rules from the metric store, in PromQL.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::{Labels, METRIC_NAME, MatchOp, Matcher, Sample, Samples, Selection, SeriesReader};
-use promql::{Answer, Context, Engine, ErrorKind, QueryError};
+use parking_lot::Mutex;
+use promql::{Answer, Context, Engine, ErrorKind, Prepared, QueryError};
 use tokio_util::sync::CancellationToken;
 
 use crate::doctor::{self, Missing};
@@ -13,12 +15,19 @@ use crate::query::{Reads, RuleQuery};
 /// The most series that restoring the state of one rule may read.
 const RESTORED_SERIES_MAX: usize = 10_000;
 
+/// The most expressions that are kept parsed. Beyond that all are forgotten: those of rules come
+/// back with the next round, those that templates ask once do not. A parsed one takes a few
+/// kilobytes, most of them its regular expressions.
+const PREPARED_MAX: usize = 5_000;
+
 /// The engine, the store behind it, and when to give up.
 pub struct PromqlQuery {
     engine: Arc<Engine>,
     series: Arc<dyn SeriesReader>,
     timeout: Duration,
     cancel: CancellationToken,
+    /// Expressions that were asked before, parsed.
+    prepared: Mutex<HashMap<Box<str>, Arc<Prepared>>>,
 }
 
 impl PromqlQuery {
@@ -34,7 +43,22 @@ impl PromqlQuery {
             series,
             timeout,
             cancel,
+            prepared: Mutex::default(),
         }
+    }
+
+    /// An expression, parsed now or before.
+    fn prepare(&self, expression: &str) -> Result<Arc<Prepared>, QueryError> {
+        if let Some(known) = self.prepared.lock().get(expression) {
+            return Ok(known.clone());
+        }
+        let new = Arc::new(self.engine.prepare(expression)?);
+        let mut prepared = self.prepared.lock();
+        if prepared.len() >= PREPARED_MAX {
+            prepared.clear();
+        }
+        prepared.insert(expression.into(), new.clone());
+        Ok(new)
     }
 }
 
@@ -60,6 +84,7 @@ impl RuleQuery for PromqlQuery {
     }
 
     fn instant(&self, expression: &str, time_ms: i64) -> Result<Answer, QueryError> {
+        let prepared = self.prepare(expression)?;
         let deadline = Instant::now() + self.timeout;
         let stop = || {
             if self.cancel.is_cancelled() {
@@ -73,7 +98,7 @@ impl RuleQuery for PromqlQuery {
             ..Context::default()
         };
         self.engine
-            .instant(&*self.series, expression, time_ms, &context)
+            .instant_of(&*self.series, &prepared, time_ms, &context)
     }
 
     fn missing(

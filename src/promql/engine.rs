@@ -59,6 +59,13 @@ pub struct Context<'a> {
     pub lookback_ms: Option<i64>,
 }
 
+/// An expression that was parsed and checked, to be asked for one time ([`Engine::instant_of`]).
+#[derive(Debug)]
+pub struct Prepared {
+    text: String,
+    expr: Expr,
+}
+
 /// Evaluates expressions within limits. Calls take as long as the query takes: make them from a
 /// thread that may block.
 #[derive(Debug, Default)]
@@ -96,27 +103,55 @@ impl Engine {
         time_ms: i64,
         context: &Context<'_>,
     ) -> Result<Answer, QueryError> {
+        self.instant_of(reader, &self.prepare(text)?, time_ms, context)
+    }
+
+    /// Parses and checks an expression that is going to be asked for one time, again and again:
+    /// its regular expressions are costly to make.
+    ///
+    /// # Errors
+    /// `BadData`, with the place where it is known.
+    pub fn prepare(&self, text: &str) -> Result<Prepared, QueryError> {
+        with_room_for(text, || {
+            Ok(Prepared {
+                expr: syntax::parse_here(text)?.settled(Asked::default())?,
+                text: text.to_owned(),
+            })
+        })
+    }
+
+    /// As [`Engine::instant`], of an expression that was parsed before.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`]; nothing is answered in part.
+    pub fn instant_of(
+        &self,
+        reader: &dyn SeriesReader,
+        prepared: &Prepared,
+        time_ms: i64,
+        context: &Context<'_>,
+    ) -> Result<Answer, QueryError> {
         check_time(time_ms)?;
         let grid = Grid::instant(time_ms);
+        let Prepared { text, expr } = prepared;
         with_room_for(text, || {
-            let expr = syntax::parse_here(text)?.settled(Asked::default())?;
-            let query = self.query(reader, text, &expr, grid, false, context);
+            let query = self.query(reader, text, expr, grid, false, context);
             let value = match expr.kind() {
                 ValueKind::Text => Value::String {
                     timestamp_ms: time_ms,
-                    value: eval::text(&expr)?.to_owned(),
+                    value: eval::text(expr)?.to_owned(),
                 },
                 ValueKind::Scalar => Value::Scalar {
                     timestamp_ms: time_ms,
-                    value: query.scalar(&expr, &grid)?.at(0),
+                    value: query.scalar(expr, &grid)?.at(0),
                 },
                 ValueKind::Vector => {
-                    let mut vector = query.vector(&expr, &grid)?;
+                    let mut vector = query.vector(expr, &grid)?;
                     vector.drop_names()?;
                     Value::Vector(points(vector, time_ms))
                 }
                 ValueKind::Matrix => {
-                    let mut rows = query.matrix(&expr, &grid)?.0;
+                    let mut rows = query.matrix(expr, &grid)?.0;
                     rows.retain(|row| !row.samples.is_empty());
                     rows.sort_by(|a, b| a.labels.cmp(&b.labels));
                     let series = rows.into_iter().map(|row| RangeSeries {

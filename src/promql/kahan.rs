@@ -20,13 +20,14 @@ impl Kahan {
     #[inline]
     pub(crate) fn add(&mut self, value: f64) {
         let total = self.sum + value;
-        if total.is_infinite() {
-            self.carry = 0.0;
-        } else if self.sum.abs() >= value.abs() {
-            self.carry += (self.sum - total) + value;
+        // Choices, not branches: which of them is larger cannot be foreseen.
+        let (large, small) = if self.sum.abs() >= value.abs() {
+            (self.sum, value)
         } else {
-            self.carry += (value - total) + self.sum;
-        }
+            (value, self.sum)
+        };
+        let carry = self.carry + ((large - total) + small);
+        self.carry = if total.is_infinite() { 0.0 } else { carry };
         self.sum = total;
     }
 

@@ -37,7 +37,7 @@ mod aggregations;
 mod binary;
 mod functions;
 
-pub use engine::{Context, Engine, Options};
+pub use engine::{Context, Engine, Options, Prepared};
 pub use explained::{Explained, Missing};
 pub use syntax::{
     Expr, Outline, OutlineKind, Selector, Signature, ValueKind, aggregation_signatures, explain,

@@ -154,17 +154,19 @@ impl<'q> ColumnBuilder<'q> {
         self.mark(call, values);
         self.find_windows(call, times);
         let column = &mut column.values;
-        if let Some(slide) = function.slide {
+        let is_fixed = self.is_fixed(call);
+        if let Some(slide) = function.slide.filter(|_| !is_fixed && self.refs.count > 1) {
             column.resize(self.refs.count, ABSENT);
             let slice = Slide {
+                times_ms: times,
                 values,
                 windows: &self.windows,
                 params: &call.params,
+                eval: self.grid,
             };
             slide(&slice, column);
             return;
         }
-        let is_fixed = self.is_fixed(call);
         let (mut mark_low, mut mark_high) = (0, 0);
         for step in 0..self.refs.count {
             if is_fixed && step > 0 {

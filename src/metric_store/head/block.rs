@@ -68,6 +68,8 @@ impl Row {
 #[derive(Debug)]
 pub(crate) struct Block {
     times_ms: Box<[i64]>,
+    /// The earliest and the latest of them.
+    span_ms: (i64, i64),
     /// Where each column begins in `data`; one more for the end. An absent column has no bytes.
     offsets: Box<[u32]>,
     /// For each column a mask of the rows that have a value (four bytes), left out with a zero
@@ -108,8 +110,10 @@ impl Block {
             codec::encode(&values, Effort::Head, scratch, &mut data);
         }
         offsets.push(data.len() as u32);
+        let times_ms = || rows.iter().map(|r| r.time_ms);
         Self {
-            times_ms: rows.iter().map(|r| r.time_ms).collect(),
+            times_ms: times_ms().collect(),
+            span_ms: (times_ms().min().unwrap_or(0), times_ms().max().unwrap_or(0)),
             offsets: offsets.into(),
             data: data.into(),
         }
@@ -117,6 +121,12 @@ impl Block {
 
     pub(crate) fn times_ms(&self) -> &[i64] {
         &self.times_ms
+    }
+
+    /// Whether a row lies in `start_ms < time <= end_ms`, or may.
+    pub(crate) fn overlaps(&self, start_ms: i64, end_ms: i64) -> bool {
+        let (first, last) = self.span_ms;
+        first <= end_ms && last > start_ms
     }
 
     /// The mask of a column's rows and its encoded values.

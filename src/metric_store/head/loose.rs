@@ -31,14 +31,28 @@ impl LooseColumn {
         self.tail.clear();
     }
 
-    pub(crate) fn read(&self, out: &mut Samples) -> Result<(), CodecError> {
+    /// Appends all samples but those of runs that lie wholly outside `start_ms < time <= end_ms`.
+    pub(crate) fn read_between(
+        &self,
+        start_ms: i64,
+        end_ms: i64,
+        out: &mut Samples,
+    ) -> Result<(), CodecError> {
         let mut reader = Reader::new(&self.encoded);
         while !reader.is_empty() {
             let before = out.timestamps_ms.len();
             times::decode(&mut reader, &mut out.timestamps_ms)?;
-            let count = out.timestamps_ms.len() - before;
+            let run = out.timestamps_ms.get(before..).unwrap_or_default();
+            let count = run.len();
+            let is_outside = run.first().is_none_or(|first| *first > end_ms)
+                || run.last().is_none_or(|last| *last <= start_ms);
             let length = reader.varint()? as usize;
-            codec::decode(reader.bytes(length)?, count, &mut out.values)?;
+            let values = reader.bytes(length)?;
+            if is_outside {
+                out.timestamps_ms.truncate(before);
+            } else {
+                codec::decode(values, count, &mut out.values)?;
+            }
         }
         out.timestamps_ms
             .extend_from_slice(&self.tail.timestamps_ms);
@@ -48,7 +62,9 @@ impl LooseColumn {
 
     pub(crate) fn has(&self, time_ms: i64) -> bool {
         let mut samples = Samples::default();
-        self.read(&mut samples).is_ok() && samples.timestamps_ms.contains(&time_ms)
+        let before_ms = time_ms.saturating_sub(1);
+        self.read_between(before_ms, time_ms, &mut samples).is_ok()
+            && samples.timestamps_ms.contains(&time_ms)
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {

@@ -187,7 +187,19 @@ impl Index {
 
     /// Compares two series by their labels.
     pub(crate) fn compare(&self, a: SeriesId, b: SeriesId) -> Ordering {
-        let (left, right) = (self.pair_list(a), self.pair_list(b));
+        self.compare_pairs(self.pair_list(a), self.pair_list(b))
+    }
+
+    /// The series of a set in order of labels.
+    pub(crate) fn sorted(&self, series: &RoaringBitmap) -> Vec<SeriesId> {
+        // Their lists are looked for once, not with each comparison.
+        let mut lists: Vec<(SeriesId, &[u32])> =
+            series.iter().map(|id| (id, self.pair_list(id))).collect();
+        lists.sort_by(|(_, a), (_, b)| self.compare_pairs(a, b));
+        lists.into_iter().map(|(id, _)| id).collect()
+    }
+
+    fn compare_pairs(&self, left: &[u32], right: &[u32]) -> Ordering {
         // Fast path: equal pairs have equal ids, so strings are compared once at most.
         let difference = left.iter().zip(right).find(|(l, r)| l != r);
         let Some((l, r)) = difference else {

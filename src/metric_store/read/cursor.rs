@@ -172,12 +172,14 @@ impl Cursor {
     fn read_window(
         window: &WindowData,
         slot: u32,
+        (start_ms, end_ms): (i64, i64),
         samples: &mut Samples,
     ) -> Result<(), StoreError> {
         let Some(column) = window.column(slot) else {
             return Ok(());
         };
-        window.read(column, samples).map_err(|error| {
+        let read = window.read_between(column, start_ms, end_ms, samples);
+        read.map_err(|error| {
             StoreError::Damaged(format!("head of window {}: {error}", window.start_ms()))
         })
     }
@@ -187,12 +189,12 @@ impl Cursor {
             self.next_place += 1;
             for frozen in &self.snapshot.frozen {
                 if let Some(window) = frozen.parts.get(&place.target) {
-                    Self::read_window(window, place.slot, samples)?;
+                    Self::read_window(window, place.slot, self.range_ms, samples)?;
                 }
             }
             let open = self.snapshot.open.get(&place.target);
             for window in open.map(Vec::as_slice).unwrap_or_default() {
-                Self::read_window(window, place.slot, samples)?;
+                Self::read_window(window, place.slot, self.range_ms, samples)?;
             }
         }
         Ok(())

@@ -88,10 +88,7 @@ impl Shared {
     }
 
     pub(crate) fn sorted(&self, series: &RoaringBitmap) -> Vec<SeriesId> {
-        let mut series: Vec<SeriesId> = series.iter().collect();
-        let index = self.index.read();
-        series.sort_by(|a, b| index.compare(*a, *b));
-        series
+        self.index.read().sorted(series)
     }
 
     /// A segment's directory, from memory or disk; `None` where retention has dropped it.
@@ -117,13 +114,12 @@ impl Shared {
 
     fn places_of(&self, series: &[SeriesId]) -> Vec<(u32, Place)> {
         let places = self.head.places().read();
-        let of = |(at, series): (usize, &SeriesId)| {
+        let mut all = Vec::with_capacity(series.len());
+        for (at, series) in series.iter().enumerate() {
             let found = places.get(*series).iter();
-            found
-                .map(move |place| (at as u32, *place))
-                .collect::<Vec<_>>()
-        };
-        series.iter().enumerate().flat_map(of).collect()
+            all.extend(found.map(|place| (at as u32, *place)));
+        }
+        all
     }
 
     fn snapshot(&self, places: &[(u32, Place)], start_ms: i64, end_ms: i64) -> Snapshot {

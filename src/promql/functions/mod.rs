@@ -15,6 +15,7 @@ mod convert;
 mod histogram;
 mod info;
 mod labels;
+mod lanes;
 mod math;
 mod over_time;
 pub(crate) mod range;

@@ -2,7 +2,8 @@
 
 use model::{Histogram, ResetHint};
 
-use super::range::{MixedWindow, RangeFunction, Sample, Window};
+use super::lanes;
+use super::range::{MixedWindow, RangeFunction, Sample, Slide, Window};
 use super::slide;
 use crate::column::Slot;
 use crate::go::shortest;
@@ -128,19 +129,30 @@ pub(super) const PRESENT: RangeFunction = RangeFunction {
     ..RangeFunction::new(|_| 1.0)
 };
 
-pub(super) const STDVAR: RangeFunction = RangeFunction::new(variance);
+pub(super) const STDVAR: RangeFunction = RangeFunction {
+    slide: Some(|slide, out| variances(slide, out, |variance| variance)),
+    ..RangeFunction::new(|w| variance(w.values))
+};
 
-pub(super) const STDDEV: RangeFunction = RangeFunction::new(|w| variance(w).sqrt());
+pub(super) const STDDEV: RangeFunction = RangeFunction {
+    slide: Some(|slide, out| variances(slide, out, f64::sqrt)),
+    ..RangeFunction::new(|w| variance(w.values).sqrt())
+};
+
+pub(super) const MAD: RangeFunction = RangeFunction {
+    slide: Some(slide::median_distance),
+    ..RangeFunction::new(|w| median_distance(w.values))
+};
 
 /// The median of the distances from the median.
-pub(super) const MAD: RangeFunction = RangeFunction::new(|w| {
-    if w.values.iter().any(|v| v.is_nan()) {
+pub(super) fn median_distance(values: &[f64]) -> f64 {
+    if values.iter().any(|v| v.is_nan()) {
         return f64::NAN;
     }
-    let median = quantile(0.5, &mut w.values.to_vec());
-    let mut distances: Vec<f64> = w.values.iter().map(|v| (v - median).abs()).collect();
+    let median = quantile(0.5, &mut values.to_vec());
+    let mut distances: Vec<f64> = values.iter().map(|v| (v - median).abs()).collect();
     quantile(0.5, &mut distances)
-});
+}
 
 pub(super) const QUANTILE: RangeFunction = RangeFunction {
     slide: Some(slide::quantile),
@@ -199,14 +211,45 @@ fn index_of(values: &[f64], beats: impl Fn(f64, f64) -> bool) -> usize {
 }
 
 /// Variance of the whole population, by Welford's method with corrected sums.
-fn variance(w: &Window<'_>) -> f64 {
-    let (mut mean, mut squares) = (Kahan::default(), Kahan::default());
-    for (i, value) in w.values.iter().enumerate() {
-        let delta = value - (mean.sum + mean.carry);
-        mean.add(delta / (i + 1) as f64);
-        squares.add(delta * (value - (mean.sum + mean.carry)));
+#[derive(Clone, Copy, Default)]
+struct Spread {
+    mean: Kahan,
+    squares: Kahan,
+}
+
+impl Spread {
+    #[inline]
+    fn add(&mut self, value: f64, nth: usize) {
+        let delta = value - (self.mean.sum + self.mean.carry);
+        self.mean.add(delta / (nth + 1) as f64);
+        let rest = value - (self.mean.sum + self.mean.carry);
+        self.squares.add(delta * rest);
     }
-    (squares.sum + squares.carry) / w.len() as f64
+
+    fn variance(self, count: usize) -> f64 {
+        (self.squares.sum + self.squares.carry) / count as f64
+    }
+}
+
+pub(super) fn variance(values: &[f64]) -> f64 {
+    let mut spread = Spread::default();
+    for (nth, value) in values.iter().enumerate() {
+        spread.add(*value, nth);
+    }
+    spread.variance(values.len())
+}
+
+/// `stdvar_over_time` of all windows, and what is made of it.
+pub(super) fn variances(slide: &Slide<'_>, out: &mut [f64], finish: impl Fn(f64) -> f64) {
+    let moving = lanes::constant_or_moving(slide, out, |_, _| finish(0.0));
+    lanes::each::<_, 4>(
+        slide.windows,
+        &moving,
+        out,
+        |_| Spread::default(),
+        |spread, place, nth| spread.add(slide.values[place], nth),
+        |spread, _, count| finish(spread.variance(count)),
+    );
 }
 
 /// The value below which a share `q` of the values lies, interpolated; NaN counts as smallest.
@@ -235,7 +278,13 @@ pub(super) fn by_size(a: f64, b: f64) -> std::cmp::Ordering {
 
 /// The quantile of values in order, of which there is at least one; `q` is 0 to 1.
 pub(super) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
-    let last = values.len() - 1;
+    quantile_of_first(q, values, values.len())
+}
+
+/// The quantile of so many values in order, of which only those up to the quantile and the one
+/// after it need be there.
+pub(super) fn quantile_of_first(q: f64, values: &[f64], count: usize) -> f64 {
+    let last = count - 1;
     let rank = q * last as f64;
     let lower = rank.floor() as usize;
     let upper = (lower + 1).min(last);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use model::Histogram;
 
 use crate::column::{Scalar, Slot};
+use crate::grid::Grid;
 use crate::notes::Notes;
 use crate::query::Query;
 use crate::value::QueryError;
@@ -120,11 +121,21 @@ impl Window<'_> {
 
 /// The windows of one series over all steps: both ends of every window only move forward.
 pub(crate) struct Slide<'a> {
+    pub(crate) times_ms: &'a [i64],
     pub(crate) values: &'a [f64],
     /// The samples of each step's window; empty where there is none.
     pub(crate) windows: &'a [(usize, usize)],
     /// The numbers among the arguments.
     pub(crate) params: &'a [Scalar],
+    /// The steps for which they are computed.
+    pub(crate) eval: Grid,
+}
+
+impl Slide<'_> {
+    /// A parameter at a step, or NaN where there is none.
+    pub(crate) fn param(&self, index: usize, step: usize) -> f64 {
+        self.params.get(index).map_or(f64::NAN, |p| p.at(step))
+    }
 }
 
 /// One window of a series that has at least one native histogram in it.

@@ -40,6 +40,49 @@ pub(super) fn max(slide: &Slide<'_>, out: &mut [f64]) {
 
 /// `quantile_over_time`
 pub(super) fn quantile(slide: &Slide<'_>, out: &mut [f64]) {
+    each_sorted(slide, |step, sorted| {
+        out[step] = match slide.param(0, step) {
+            q if q < 0.0 => f64::NEG_INFINITY,
+            q if q > 1.0 => f64::INFINITY,
+            q if q.is_nan() => f64::NAN,
+            q => over_time::quantile_of_sorted(q, sorted),
+        };
+    });
+}
+
+/// `mad_over_time`
+pub(super) fn median_distance(slide: &Slide<'_>, out: &mut [f64]) {
+    let mut distances = Vec::new();
+    each_sorted(slide, |step, sorted| {
+        // NaN stands first.
+        let median = over_time::quantile_of_sorted(0.5, sorted);
+        if sorted[0].is_nan() || !median.is_finite() {
+            let (low, high) = slide.windows[step];
+            out[step] = over_time::median_distance(&slide.values[low..high]);
+            return;
+        }
+        // The distances in order, without sorting them: from the median to both sides.
+        let (mut left, mut right) = sorted.split_at(sorted.partition_point(|v| *v < median));
+        distances.clear();
+        let needed = (sorted.len() / 2 + 2).min(sorted.len());
+        while distances.len() < needed {
+            let below = left.last().map(|v| (v - median).abs());
+            let above = right.first().map(|v| (v - median).abs());
+            let is_below = below.is_some_and(|below| above.is_none_or(|above| below < above));
+            if is_below {
+                left = &left[..left.len() - 1];
+            } else {
+                right = &right[1..];
+            }
+            distances.extend(if is_below { below } else { above });
+        }
+        out[step] = over_time::quantile_of_first(0.5, &distances, sorted.len());
+    });
+}
+
+/// Hands over the values of every window that has some in order of size: those that leave are
+/// taken out, those that come are put in.
+fn each_sorted(slide: &Slide<'_>, mut take: impl FnMut(usize, &[f64])) {
     let mut sorted: Vec<f64> = Vec::new();
     let (mut from, mut to) = (0, 0);
     for (step, (low, high)) in slide.windows.iter().copied().enumerate() {
@@ -62,13 +105,7 @@ pub(super) fn quantile(slide: &Slide<'_>, out: &mut [f64]) {
             }
         }
         (from, to) = (low, high);
-        let q = slide.params.first().map_or(f64::NAN, |q| q.at(step));
-        out[step] = match q {
-            q if q < 0.0 => f64::NEG_INFINITY,
-            q if q > 1.0 => f64::INFINITY,
-            q if q.is_nan() => f64::NAN,
-            q => over_time::quantile_of_sorted(q, &sorted),
-        };
+        take(step, &sorted);
     }
 }
 
@@ -130,12 +167,12 @@ fn extreme(slide: &Slide<'_>, out: &mut [f64], beats: impl Fn(f64, f64) -> bool)
 
 #[cfg(test)]
 mod tests {
+    use super::super::range::Window;
+    use super::super::{Behaviour, FUNCTIONS};
     use super::*;
-    use crate::column::{ABSENT, Scalar};
+    use crate::column::{ABSENT, Scalar, is_present};
+    use crate::grid::Grid;
     use proptest::prelude::*;
-
-    type Sliding = fn(&Slide<'_>, &mut [f64]);
-    type Anew = Box<dyn Fn(&[f64]) -> f64>;
 
     fn value() -> impl Strategy<Value = f64> {
         prop_oneof![
@@ -162,35 +199,51 @@ mod tests {
     }
 
     proptest! {
-        /// Sliding gives to the bit what computing every window by itself gives.
+        /// Whatever slides gives to the bit what computing every window by itself gives.
         #[test]
         fn sliding_is_computing_anew(
             (values, windows) in (prop::collection::vec(value(), 0..30))
                 .prop_flat_map(|values| { let n = values.len(); (Just(values), windows(n)) }),
             q in -0.1..1.1_f64,
         ) {
+            let times_ms: Vec<i64> = (0..values.len() as i64).map(|i| i * 15_000 + i % 3).collect();
+            let eval = Grid::range(60_000, 600_000, 10_000);
             let slide = Slide {
+                times_ms: &times_ms,
                 values: &values,
                 windows: &windows,
-                params: &[Scalar::Constant(q)],
+                params: &[Scalar::Constant(q), Scalar::Constant(0.3)],
+                eval,
             };
-            let functions: [(Sliding, Anew); 5] = [
-                (sum, Box::new(over_time::sum)),
-                (average, Box::new(over_time::average)),
-                (min, Box::new(|v| over_time::extreme(v, |a, b| a < b))),
-                (max, Box::new(|v| over_time::extreme(v, |a, b| a > b))),
-                (quantile, Box::new(move |v| over_time::quantile(q, &mut v.to_vec()))),
-            ];
-            for (name, (sliding, anew)) in functions.iter().enumerate() {
+            let mut sliding = 0;
+            for function in FUNCTIONS {
+                let Behaviour::Range(range) = &function.behaviour else {
+                    continue;
+                };
+                let Some(all) = range.slide else {
+                    continue;
+                };
+                sliding += 1;
                 let mut out = vec![ABSENT; windows.len()];
-                sliding(&slide, &mut out);
-                for ((low, high), out) in windows.iter().zip(&out) {
-                    let expected = if low == high { ABSENT } else { anew(&values[*low..*high]) };
-                    let same = out.to_bits() == expected.to_bits()
-                        || (out.is_nan() && expected.is_nan() && low < high);
-                    prop_assert!(same, "{name}: {out} {expected} of {:?}", &values[*low..*high]);
+                all(&slide, &mut out);
+                for (step, ((low, high), out)) in windows.iter().copied().zip(&out).enumerate() {
+                    let window = Window {
+                        times_ms: &times_ms[low..high],
+                        values: &values[low..high],
+                        marks: &[],
+                        low,
+                        start_ms: 0,
+                        end_ms: 0,
+                        eval_ms: eval.time_ms(step),
+                        params: &[q, 0.3],
+                    };
+                    let anew = if low == high { ABSENT } else { (range.compute)(&window) };
+                    let same = out.to_bits() == anew.to_bits()
+                        || (out.is_nan() && anew.is_nan() && is_present(*out) == is_present(anew));
+                    prop_assert!(same, "{}: {out} {anew} of {:?}", function.name, window.values);
                 }
             }
+            prop_assert_eq!(sliding, 11);
         }
     }
 }
