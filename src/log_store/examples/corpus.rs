@@ -156,7 +156,8 @@ fn main() {
             r#"/"status":50[34],.*"trace_id":"a[0-9]b/"#,
         ),
         ("errors per minute", "1m", "level:error"),
-        ("top 10", "lines", "level:error | top 10 path"),
+        ("top 10", "lines", "ns:shop | top 10 status"),
+        ("top 10 of many", "lines", "level:error | top 10 path"),
         ("newest 100", "lines", ""),
         ("common word", "1h", "request"),
     ] {
