@@ -143,7 +143,7 @@ impl LogReader for MemoryReader {
             ..search.clone()
         };
         let mut counts: BTreeMap<(u8, String), BTreeMap<String, u64>> = BTreeMap::new();
-        for record in self.found(&newest).iter().take(search.limit) {
+        for (n, record) in self.found(&newest).iter().enumerate() {
             let mut add = |rank, name: &str, value: &str| {
                 let values = counts.entry((rank, name.to_owned())).or_default();
                 *values.entry(value.to_owned()).or_default() += 1;
@@ -152,7 +152,8 @@ impl LogReader for MemoryReader {
             for label in &record.labels {
                 add(1, &label.name, &label.value);
             }
-            for (name, value) in LineFields::of(&record.text).without_message() {
+            let fields = (n < search.limit).then(|| LineFields::of(&record.text));
+            for (name, value) in fields.iter().flat_map(LineFields::without_message) {
                 if !is_envelope(name) {
                     add(2, name, value);
                 }
@@ -160,7 +161,7 @@ impl LogReader for MemoryReader {
         }
         Ok(counts
             .into_iter()
-            .map(|((_, name), values)| {
+            .map(|((rank, name), values)| {
                 let mut values: Vec<_> = values.into_iter().collect();
                 values.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
                 let more_values = values.len().saturating_sub(values_max) as u64;
@@ -169,6 +170,7 @@ impl LogReader for MemoryReader {
                     name,
                     values,
                     more_values,
+                    whole: rank < 2,
                 }
             })
             .collect())

@@ -123,6 +123,8 @@ pub struct Facet {
     pub values: Vec<(String, u64)>,
     /// Distinct values beyond those listed.
     pub more_values: u64,
+    /// Whether all matching lines were counted; else the newest `search.limit`.
+    pub whole: bool,
 }
 
 /// What the store holds.
@@ -189,8 +191,9 @@ pub trait LogReader: Send + Sync {
     /// included. `direction` and `limit` of the search do not matter.
     fn histogram(&self, search: &Search, step_ns: i64) -> Result<Vec<Bucket>, StoreError>;
 
-    /// The most frequent fields and labels of the newest `search.limit` matching lines, with
-    /// `values_max` values each: `level` first, then labels, then fields.
+    /// The most frequent values of levels and labels among all matching lines, and of fields among
+    /// the newest `search.limit` of them, with `values_max` values each: `level` first, then
+    /// labels, then fields.
     fn facets(&self, search: &Search, values_max: usize) -> Result<Vec<Facet>, StoreError>;
 
     /// Hands every matching line of the time range to folds, in no order, and returns them merged.

@@ -250,6 +250,25 @@ fn facets_and_streams_tell_what_is_there() {
             ("status", "200", 7, 1),
         ]
     );
+    // Of the newest line only the fields are counted: levels and labels are those of all lines.
+    let newest = log_query::Search {
+        limit: 1,
+        ..search_for("status:*")
+    };
+    let facets = store.facets(&newest, 5).expect("facets");
+    let shown: Vec<_> = facets
+        .iter()
+        .map(|f| (f.name.as_str(), f.values[0].1, f.whole))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("level", 10, true),
+            ("namespace", 10, true),
+            ("pod", 10, true),
+            ("status", 1, false),
+        ]
+    );
     let streams = |start, end| store.streams(start, end).expect("streams");
     assert_eq!(streams(NOW, NOW + 200), [pod("a"), pod("b")]);
     assert_eq!(streams(NOW + 50, NOW + 200), [pod("b")]);

@@ -57,7 +57,8 @@ const FACET_VALUES_DEFAULT: usize = 10;
 /// Most values of each field.
 const FACET_VALUES_MAX: usize = 1_000;
 
-/// Newest lines that facets are counted over when the request does not say.
+/// Newest lines that fields are counted over when the request does not say; levels and labels are
+/// counted over all.
 pub(crate) const FACET_LINES_DEFAULT: usize = 2_000;
 
 /// Followers at the same time; each costs a queue of lines and a check of each new line.
@@ -268,12 +269,13 @@ async fn facets(
                  name,
                  values,
                  more_values,
+                 whole,
              }| {
                 let values: Vec<_> = values
                     .iter()
                     .map(|(value, count)| json!({"value": value, "count": count}))
                     .collect();
-                json!({"name": name, "values": values, "moreValues": more_values})
+                json!({"name": name, "values": values, "moreValues": more_values, "whole": whole})
             },
         )
         .collect();

@@ -162,6 +162,7 @@ mod tests {
             name: "app".to_owned(),
             values: vec![("my web".to_owned(), 5), ("web".to_owned(), 3)],
             more_values: 1,
+            whole: true,
         }];
         let items = items_of(expected, typed, &facets);
         let text = |item: &Value| item["text"].as_str().unwrap_or_default().to_owned();

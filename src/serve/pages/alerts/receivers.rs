@@ -71,7 +71,6 @@ fn draw(
         // The answer stays until somebody goes on.
         shell.refresh = Some(0);
     }
-    let known = services.notifier.config();
     let mut receivers: Vec<ReceiverView> = by_name
         .into_iter()
         .map(|(name, ways)| ReceiverView { name, ways })
@@ -82,7 +81,10 @@ fn draw(
             r.ways.is_empty(),
         )
     });
-    receivers.retain(|r| !r.ways.is_empty() || known.receivers.len() > 1 || r.name != "silent");
+    // Then the page says how somebody can be told.
+    if receivers.iter().all(|r| r.ways.is_empty()) {
+        receivers.clear();
+    }
     render(&ReceiversPage {
         shell,
         receivers,
