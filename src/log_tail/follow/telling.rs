@@ -1,11 +1,13 @@
-//! What a file's follower tells about itself: counts, state, and marks where lines are missing.
+//! What a file's follower tells about itself: its position, counts, state, and marks where lines
+//! are missing.
 
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 
-use model::{GapReason, Level, LogGap, LogSourceState};
+use model::{Checkpoint, GapReason, Level, LogGap, LogSourceState};
 
 use super::{Follow, Place, Surroundings};
+use crate::checkpoint::{self, State};
 use crate::decode::Record;
 use crate::formats::Output;
 use crate::metrics::Metrics;
@@ -14,6 +16,51 @@ use crate::status::Status;
 use crate::streams::Streams;
 
 impl Follow {
+    /// Everything before it was handed over, except what is pending.
+    fn position(&self) -> (u64, [Option<u64>; 2]) {
+        self.decoder.position(self.splitter.start())
+    }
+
+    pub(crate) fn tell_position_to(&mut self, outlet: &mut Outlet, now_ns: i64) {
+        let (offset, pending) = self.position();
+        if self.told == Some((offset, pending)) && !self.tell {
+            return;
+        }
+        if self.told.is_none() && offset == 0 && pending == [None, None] && !self.tell {
+            return;
+        }
+        self.told = Some((offset, pending));
+        self.tell = false;
+        outlet.position(Checkpoint {
+            source: self.source.clone(),
+            state: Some(checkpoint::encode(&State {
+                inode: self.inode,
+                head: self.head,
+                path: self.path.clone(),
+                origin: self.origin.clone(),
+                offset,
+                pending,
+                told_ns: now_ns,
+                last_ns: self.last_ns(),
+                behind: self.status.lag_bytes.load(Relaxed),
+                format: self.decoder.format_name().to_owned(),
+                done: self.done,
+                head_before: self.heads_before.front().copied().unwrap_or_default(),
+                seen_ns: self.seen_ns.unwrap_or_default(),
+            })),
+        });
+    }
+
+    /// Tells the store that the file will not be asked for again.
+    pub(crate) fn forget(&self, outlet: &mut Outlet) {
+        if self.told.is_some() {
+            outlet.position(Checkpoint {
+                source: self.source.clone(),
+                state: None,
+            });
+        }
+    }
+
     /// Hands over a mark that says what is missing behind the last record.
     pub(crate) fn give_gap(
         &mut self,
