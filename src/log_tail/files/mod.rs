@@ -1,4 +1,5 @@
-//! All files that are followed: who is who (`look`), and whose turn it is (`turns`).
+//! All files that are followed: who is who (`look`), where the rest of one is that moved
+//! (`predecessors`), which rotated ones are new (`unread`), and whose turn it is (`turns`).
 //!
 //! Has no clock and no threads: times are arguments.
 
@@ -6,6 +7,7 @@ mod danger;
 mod look;
 mod predecessors;
 mod turns;
+mod unread;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs;
