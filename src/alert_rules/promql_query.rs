@@ -16,9 +16,9 @@ use crate::query::{Reads, RuleQuery};
 const RESTORED_SERIES_MAX: usize = 10_000;
 
 /// The most expressions that are kept parsed. Beyond that all are forgotten: those of rules come
-/// back with the next round, those that templates ask once do not. A parsed one takes a few
-/// kilobytes, most of them its regular expressions.
-const PREPARED_MAX: usize = 5_000;
+/// back with the next round, those that templates ask once do not. A parsed one takes a kilobyte,
+/// and twelve for each of its regular expressions, which are what is costly to make.
+const PREPARED_MAX: usize = 2_000;
 
 /// The engine, the store behind it, and when to give up.
 pub struct PromqlQuery {

@@ -16,6 +16,12 @@ pub fn encode(times_ms: &[i64], out: &mut Vec<u8>) {
     }
 }
 
+/// Reads the first time of a column that has one.
+pub fn first(reader: &mut Reader<'_>) -> Result<i64, CodecError> {
+    reader.varint()?;
+    reader.zigzag()
+}
+
 /// Reads a column.
 pub fn decode(reader: &mut Reader<'_>, out: &mut Vec<i64>) -> Result<(), CodecError> {
     let count = reader.varint()? as usize;

@@ -12,7 +12,7 @@ const TAIL_MAX: usize = 32;
 /// The samples of one column, in the order they came, which is ascending.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LooseColumn {
-    /// Runs of [`TAIL_MAX`]: times, then the length of the values, then the values.
+    /// Runs of [`TAIL_MAX`]: the length of what follows, times, values.
     encoded: Vec<u8>,
     tail: Samples,
 }
@@ -23,11 +23,11 @@ impl LooseColumn {
         if self.tail.len() < TAIL_MAX {
             return;
         }
-        times::encode(&self.tail.timestamps_ms, &mut self.encoded);
-        let mut values = Vec::new();
-        codec::encode(&self.tail.values, Effort::Head, scratch, &mut values);
-        put_varint(&mut self.encoded, values.len() as u64);
-        self.encoded.extend_from_slice(&values);
+        let mut run = Vec::new();
+        times::encode(&self.tail.timestamps_ms, &mut run);
+        codec::encode(&self.tail.values, Effort::Head, scratch, &mut run);
+        put_varint(&mut self.encoded, run.len() as u64);
+        self.encoded.extend_from_slice(&run);
         self.tail.clear();
     }
 
@@ -40,19 +40,24 @@ impl LooseColumn {
     ) -> Result<(), CodecError> {
         let mut reader = Reader::new(&self.encoded);
         while !reader.is_empty() {
-            let before = out.timestamps_ms.len();
-            times::decode(&mut reader, &mut out.timestamps_ms)?;
-            let run = out.timestamps_ms.get(before..).unwrap_or_default();
-            let count = run.len();
-            let is_outside = run.first().is_none_or(|first| *first > end_ms)
-                || run.last().is_none_or(|last| *last <= start_ms);
             let length = reader.varint()? as usize;
-            let values = reader.bytes(length)?;
-            if is_outside {
-                out.timestamps_ms.truncate(before);
-            } else {
-                codec::decode(values, count, &mut out.values)?;
+            let mut run = Reader::new(reader.bytes(length)?);
+            // A run ends before the next one begins: it need not be read to know that.
+            let next_ms = match reader.rest() {
+                [] => self.tail.timestamps_ms.first().copied(),
+                rest => Some(first_ms(rest)?),
+            };
+            if next_ms.is_some_and(|next_ms| next_ms <= start_ms) {
+                continue;
             }
+            let before = out.timestamps_ms.len();
+            times::decode(&mut run, &mut out.timestamps_ms)?;
+            let times_ms = out.timestamps_ms.get(before..).unwrap_or_default();
+            if times_ms.first().is_some_and(|first| *first > end_ms) {
+                out.timestamps_ms.truncate(before);
+                return Ok(());
+            }
+            codec::decode(run.rest(), times_ms.len(), &mut out.values)?;
         }
         out.timestamps_ms
             .extend_from_slice(&self.tail.timestamps_ms);
@@ -71,5 +76,44 @@ impl LooseColumn {
         size_of::<Self>()
             + self.encoded.capacity()
             + 8 * (self.tail.timestamps_ms.capacity() + self.tail.values.capacity())
+    }
+}
+
+/// The first time of the run that comes next.
+fn first_ms(encoded: &[u8]) -> Result<i64, CodecError> {
+    let mut reader = Reader::new(encoded);
+    reader.varint()?;
+    times::first(&mut reader)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::read::merge::trim_tail;
+
+    #[test]
+    fn a_part_is_that_part_of_the_whole() {
+        let mut column = LooseColumn::default();
+        let mut scratch = Scratch::default();
+        for i in 0..150 {
+            column.push(i * 10, i as f64 / 4.0, &mut scratch);
+        }
+        for start_ms in (-5..1_510).step_by(35) {
+            for end_ms in (start_ms..1_600).step_by(165) {
+                let mut samples = Samples::default();
+                column
+                    .read_between(start_ms, end_ms, &mut samples)
+                    .expect("decodes");
+                assert!(samples.len() <= 3 * TAIL_MAX + (end_ms - start_ms) as usize / 10);
+                trim_tail(&mut samples, 0, start_ms, end_ms);
+                let within = (0..150).filter(|i| start_ms < i * 10 && i * 10 <= end_ms);
+                let expected: Vec<(i64, f64)> = within.map(|i| (i * 10, i as f64 / 4.0)).collect();
+                let times = samples.timestamps_ms.iter().copied();
+                let pairs: Vec<(i64, f64)> = times.zip(samples.values.clone()).collect();
+                assert_eq!(pairs, expected);
+            }
+        }
+        assert!(column.has(0) && column.has(640) && column.has(1_490));
+        assert!(!column.has(5) && !column.has(1_500));
     }
 }

@@ -35,6 +35,13 @@ struct Layout {
     series_of_column: Vec<SeriesId>,
 }
 
+impl Layout {
+    fn column(&self, slot: u32) -> Option<u32> {
+        let column = *self.column_of_slot.get(slot as usize)?;
+        (column != NO_COLUMN).then_some(column)
+    }
+}
+
 /// The samples.
 #[derive(Debug, Clone)]
 pub(crate) struct WindowData {
@@ -42,10 +49,12 @@ pub(crate) struct WindowData {
     layout: Arc<Layout>,
     rows: Vec<Arc<Row>>,
     blocks: Vec<Arc<Block>>,
-    loose: FxHashMap<u32, Arc<LooseColumn>>,
+    /// Shared as a whole: a snapshot of a target with thousands of them costs no more than one of
+    /// a target with none.
+    loose: Arc<FxHashMap<u32, Arc<LooseColumn>>>,
     late: Arc<BTreeMap<(u32, i64), f64>>,
     /// Native histograms by column, late ones too: few series have any.
-    histograms: FxHashMap<u32, Arc<HistogramColumn>>,
+    histograms: Arc<FxHashMap<u32, Arc<HistogramColumn>>>,
     samples: u64,
 }
 
@@ -56,9 +65,9 @@ impl WindowData {
             layout: Arc::default(),
             rows: Vec::new(),
             blocks: Vec::new(),
-            loose: FxHashMap::default(),
+            loose: Arc::default(),
             late: Arc::default(),
-            histograms: FxHashMap::default(),
+            histograms: Arc::default(),
             samples: 0,
         }
     }
@@ -82,8 +91,7 @@ impl WindowData {
 
     /// The column of a slot, where it has one.
     pub(crate) fn column(&self, slot: u32) -> Option<u32> {
-        let column = *self.layout.column_of_slot.get(slot as usize)?;
-        (column != NO_COLUMN).then_some(column)
+        self.layout.column(slot)
     }
 
     fn column_or_new(&mut self, slot: u32, series: SeriesId) -> u32 {
@@ -135,9 +143,10 @@ impl WindowData {
             }
             return;
         }
+        let all = Arc::make_mut(&mut self.loose);
         for (slot, value) in samples {
-            if let Some(column) = self.column(*slot) {
-                let loose = self.loose.entry(column).or_default();
+            if let Some(column) = self.layout.column(*slot) {
+                let loose = all.entry(column).or_default();
                 Arc::make_mut(loose).push(time_ms, *value, scratch);
             }
         }
@@ -164,7 +173,8 @@ impl WindowData {
         scratch: &mut codec::Scratch,
     ) {
         let column = self.column_or_new(slot, series);
-        let histograms = self.histograms.entry(column).or_default();
+        let histograms = Arc::make_mut(&mut self.histograms);
+        let histograms = histograms.entry(column).or_default();
         Arc::make_mut(histograms).push(time_ms, value, scratch);
         self.samples += 1;
     }

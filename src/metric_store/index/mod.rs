@@ -175,14 +175,17 @@ impl Index {
 
     /// The labels of a series; none where there is no such series.
     pub(crate) fn labels(&self, id: SeriesId) -> Labels {
-        let list = self.pair_list(id).iter().filter_map(|pair| {
+        let pairs = self.pair_list(id);
+        // Room for all at once: a query asks this of every series that it reads.
+        let mut list = Vec::with_capacity(pairs.len());
+        list.extend(pairs.iter().filter_map(|pair| {
             let pair = self.pairs.get(*pair as usize)?;
             Some(Label {
                 name: self.symbols.get(pair.name)?.clone(),
                 value: self.symbols.get(pair.value)?.clone(),
             })
-        });
-        Labels::from_sorted(list.collect())
+        }));
+        Labels::from_sorted(list)
     }
 
     /// Compares two series by their labels.

@@ -11,6 +11,7 @@ pub(crate) const APPS: usize = 80;
 
 const NODES: usize = 20;
 const PODS_PER_NODE: usize = 25;
+const SERIES_PER_POD: usize = 34;
 
 /// A series: where it is stored, and a number from which its values follow.
 pub(crate) struct Series {
@@ -55,6 +56,8 @@ pub(crate) struct Target {
     pub(crate) id: TargetId,
     /// How long after the round it is scraped.
     pub(crate) offset_ms: i64,
+    /// Series that have a timestamp together: all, or those of a pod.
+    pub(crate) together: usize,
     pub(crate) series: Vec<Series>,
 }
 
@@ -73,6 +76,7 @@ impl Opening<'_> {
         self.targets.push(Target {
             id: self.store.open_target(&name).expect("opens"),
             offset_ms: (self.targets.len() * 977) as i64 % 5_000,
+            together: usize::MAX,
             series: Vec::new(),
         });
         self.common = vec![("job", job.to_owned()), ("instance", instance)];
@@ -182,6 +186,8 @@ fn pod_labels(pod: usize) -> [(&'static str, String); 2] {
 fn open_containers(to: &mut Opening<'_>, node: usize) {
     let node_label = [("node", format!("node-{node}"))];
     to.target("kubelet", format!("10.0.0.{node}:10250"), &node_label);
+    // cAdvisor tells when it looked at a pod.
+    to.targets.last_mut().expect("just opened").together = SERIES_PER_POD;
     for pod in 0..PODS_PER_NODE {
         let pod = pod_labels(node * PODS_PER_NODE + pod);
         for container in ["main", "proxy"] {

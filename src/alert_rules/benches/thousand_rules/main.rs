@@ -125,12 +125,14 @@ fn scrape(store: &MetricStore, targets: &mut [Target], row: usize) {
             .iter()
             .map(|series| (series.slot, series.value(row)))
             .collect();
-        let scrape = Scrape {
-            target: target.id,
-            timestamp_ms: T0 + row as i64 * SCRAPE_MS + target.offset_ms,
-            samples: &samples,
-        };
-        store.append(scrape).expect("appends");
+        for (nth, samples) in samples.chunks(target.together).enumerate() {
+            let scrape = Scrape {
+                target: target.id,
+                timestamp_ms: T0 + row as i64 * SCRAPE_MS + target.offset_ms + nth as i64 * 37,
+                samples,
+            };
+            store.append(scrape).expect("appends");
+        }
     }
     store.sync().expect("syncs");
 }
