@@ -1,10 +1,14 @@
 //! What comes over the network: its keys in the configuration, and the parts that take it.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::bail;
 use log_store::LogStore;
+use metric_push::Gateway;
+use metric_scrape::exposition::Format;
+use metric_scrape::{LocalPage, LocalSource, LocalTarget};
 use metric_store::MetricStore;
 use model::{LineRules, LogSink, LogSource, StoreError, time};
 use receive::syslog::Sockets;
@@ -12,6 +16,7 @@ use receive::{Limits, Receiver};
 use serde::Deserialize;
 
 use crate::config::size;
+use crate::live::OWN_INTERVAL;
 
 /// A journal is freed by files of 16 MiB, and the store is asked to seal when it is half full: with
 /// fewer than four files it would be asked all the time.
@@ -195,6 +200,23 @@ pub(crate) fn import_lines(metrics: &Arc<MetricStore>) -> serve::ImportLines {
             }
         }
     })
+}
+
+/// The target that pushed metrics are read from. Their own labels win, as those who push want it.
+pub(crate) fn pushed(gateway: &Arc<Gateway>, address: SocketAddr) -> LocalTarget {
+    let gateway = gateway.clone();
+    LocalTarget {
+        job: "pushgateway".to_owned(),
+        instance: address.to_string(),
+        interval: OWN_INTERVAL,
+        honor_labels: true,
+        source: LocalSource(Arc::new(move || {
+            Ok(LocalPage {
+                body: gateway.page(),
+                format: Format::Protobuf,
+            })
+        })),
+    }
 }
 
 /// Files and senders, for `/targets`.

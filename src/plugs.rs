@@ -1,9 +1,11 @@
-//! The plug between two rooms that must not know each other: what the notifier has to remember
-//! over a restart goes into the state store.
+//! Plugs between rooms that must not know each other: what the notifier and the gateway for pushed
+//! metrics have to remember over a restart goes into the state store.
 
 use std::sync::Arc;
 
 use alert_notify::{Kind, NotificationEntry, NotificationState, StateError};
+use metric_push::GroupStore;
+use model::StoreError;
 use state_store::StateStore;
 
 /// What alerting remembers, kept in SQLite.
@@ -60,4 +62,25 @@ impl NotificationState for Remembered {
             .change_alerting_documents(kind.as_str(), put, remove)?;
         Ok(())
     }
+}
+
+/// Groups of pushed metrics, kept in SQLite.
+pub(crate) struct PushedGroups(pub(crate) Arc<StateStore>);
+
+impl GroupStore for PushedGroups {
+    fn groups(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.0.pushed_groups().map_err(database)
+    }
+
+    fn put(&self, id: &str, document: &[u8]) -> Result<(), StoreError> {
+        self.0.put_pushed_group(id, document).map_err(database)
+    }
+
+    fn remove(&self, id: &str) -> Result<(), StoreError> {
+        self.0.remove_pushed_group(id).map_err(database)
+    }
+}
+
+fn database(error: state_store::StateError) -> StoreError {
+    StoreError::Database(error.to_string())
 }

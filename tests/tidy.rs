@@ -18,6 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("metric_host", &[]),
     ("metric_store", &[]),
     ("metric_import", &["wire"]),
+    // What is pushed is a page, and is scraped.
+    ("metric_push", &["metric_scrape", "wire"]),
     ("promql", &[]),
     ("wire", &[]),
     ("receive", &["wire"]),
@@ -37,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "alert_rules",
             "alert_notify",
             "alert_evidence",
+            "metric_push",
             "receive",
             "state_store",
             "wire",

@@ -192,6 +192,63 @@ fn both_forms_are_kept_where_that_is_wanted() {
     assert_eq!(f.series("h_count", ""), "8");
 }
 
+/// A page of text with a classic histogram, a summary and a counter.
+const CLASSIC: &str = "# HELP h What it means.\n# TYPE h histogram\n\
+    h_bucket{le=\"1\"} 2\nh_bucket{le=\"2.5\"} 2\nh_bucket{le=\"+Inf\"} 5\n\
+    h_sum 9.5\nh_count 5\n# TYPE c_total counter\nc_total 7\nc_total 8\n\
+    # TYPE broken histogram\nbroken_bucket{le=\"1\"} 3\nbroken_bucket{le=\"+Inf\"} 2\n\
+    broken_count 2\nbroken_sum 1\nbroken_bucket 1\n";
+
+#[test]
+fn classic_histograms_become_native_ones_with_custom_bounds() {
+    let mut f = fixture("convert_classic_histograms_to_nhcb: true");
+    for _ in 0..2 {
+        let outcome = f.scrape(CLASSIC.as_bytes(), Format::Text);
+        assert!(outcome.up, "{:?}", outcome.error);
+    }
+    let found = f.sink.histograms(&name("h", ""));
+    let histogram = &found[1];
+    assert_eq!(histogram.schema, -53);
+    assert_eq!((histogram.count, histogram.sum), (5.0, 9.5));
+    assert_eq!(&*histogram.bounds, [1.0, 2.5]);
+    let buckets: Vec<_> = histogram.positive.iter().collect();
+    assert_eq!(buckets, [(0, 2.0), (2, 3.0)]);
+    assert_eq!(f.series("h_count", ""), "");
+    assert_eq!(f.series("h_bucket", "le=\"1.0\""), "");
+    assert_eq!(f.sink.help("h"), "What it means.");
+    // The others are what they were, and what is there twice counts once.
+    assert_eq!(f.series("c_total", ""), "7 7");
+    // Counts that fall are no histogram: nothing is lost.
+    assert!(f.sink.histograms(&name("broken", "")).is_empty());
+    assert_eq!(f.series("broken_count", ""), "2 2");
+    assert_eq!(f.series("broken_bucket", "le=\"1.0\""), "3 3");
+    assert_eq!(f.series("broken_bucket", ""), "1 1");
+    assert!(f.scrape(b"c_total 9\n", Format::Text).up);
+    assert_eq!(f.series("h", ""), "NaN NaN gone");
+}
+
+#[test]
+fn converted_histograms_keep_their_classic_form_where_that_is_wanted() {
+    let keys = "convert_classic_histograms_to_nhcb: true, always_scrape_classic_histograms: true";
+    let mut f = fixture(keys);
+    let page = CLASSIC.split("# TYPE c_total").next().expect("a page");
+    let page = format!("{page}# EOF\n");
+    assert!(f.scrape(page.as_bytes(), Format::OpenMetrics).up);
+    assert_eq!(f.sink.histograms(&name("h", "")).len(), 1);
+    assert_eq!(f.series("h_bucket", "le=\"2.5\""), "2");
+    assert_eq!(f.series("h_count", ""), "5");
+    // A native form wins where it is wanted; else the classic one is converted.
+    let mut f = fixture("convert_classic_histograms_to_nhcb: true, scrape_native_histograms: true");
+    f.good(&both(8));
+    assert_eq!(f.sink.histograms(&name("h", ""))[0].schema, 1);
+    let mut f = fixture("convert_classic_histograms_to_nhcb: true");
+    f.good(&both(8));
+    let found = f.sink.histograms(&name("h", ""));
+    assert_eq!((found[0].schema, found[0].count), (-53, 8.0));
+    assert_eq!(f.sink.exemplars(&name("h", "")).len(), 2);
+    assert_eq!(f.series("h_count", ""), "");
+}
+
 #[test]
 fn limits_make_histograms_coarser_and_say_where_that_does_not_help() {
     let limited = |keys: &str| fixture(&format!("scrape_native_histograms: true, {keys}"));

@@ -35,6 +35,7 @@ pub mod target;
 pub use config::{GlobalConfig, ScrapeConfig};
 pub use discovery::{Discovery, DiscoveryTask, Found, TargetGroup, TargetLabels};
 pub use error::ScrapeError;
-pub use local::{LocalSource, LocalTarget};
+pub use local::{LocalPage, LocalSource, LocalTarget};
 pub use metrics::Metrics;
 pub use scraper::{Plan, Scraper};
+pub use target::check;

@@ -1,6 +1,6 @@
 //! Sources inside the process: the host collector, Yagura's own metrics.
 //!
-//! They answer with exposition text and are otherwise targets like any other. Their closures may
+//! They answer with a page and are otherwise targets like any other. Their closures may
 //! block, so they run on a blocking thread; a panic there fails the scrape and nothing else. One
 //! that hangs is given up on time and not called again before it has come back.
 
@@ -14,11 +14,31 @@ use tokio::task::JoinHandle;
 use crate::ScrapeError;
 use crate::exposition::Format;
 use crate::page::{Histograms, Timestamps};
+use crate::series::SeriesRules;
 use crate::target::{Source, TargetSpec};
 
-/// Answers with a page in the text format or OpenMetrics, or says in a sentence why it cannot.
+/// Answers with a page, or says in a sentence why it cannot.
 #[derive(Clone)]
-pub struct LocalSource(pub Arc<dyn Fn() -> Result<String, String> + Send + Sync>);
+pub struct LocalSource(pub Arc<dyn Fn() -> Result<LocalPage, String> + Send + Sync>);
+
+/// A page of a local source.
+#[derive(Debug, Clone)]
+pub struct LocalPage {
+    /// What it says.
+    pub body: Vec<u8>,
+    /// How it says it.
+    pub format: Format,
+}
+
+impl From<String> for LocalPage {
+    /// A page in the text format or, with `# EOF` at its end, OpenMetrics.
+    fn from(text: String) -> Self {
+        Self {
+            format: Format::of_page(&text),
+            body: text.into_bytes(),
+        }
+    }
+}
 
 impl fmt::Debug for LocalSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,6 +55,8 @@ pub struct LocalTarget {
     pub instance: String,
     /// Asked every so often.
     pub interval: Duration,
+    /// Labels of the page win over job and instance.
+    pub honor_labels: bool,
     /// What is asked.
     pub source: LocalSource,
 }
@@ -48,6 +70,7 @@ impl LocalTarget {
         self.job == other.job
             && self.instance == other.instance
             && self.interval == other.interval
+            && self.honor_labels == other.honor_labels
             && Arc::ptr_eq(&self.source.0, &other.source.0)
     }
 
@@ -64,11 +87,17 @@ impl LocalTarget {
             interval: self.interval,
             timeout: LOCAL_TIMEOUT.min(self.interval),
             source: Source::Local(self.source.clone()),
-            rules: Arc::default(),
+            rules: Arc::new(SeriesRules {
+                honor_labels: self.honor_labels,
+                ..SeriesRules::default()
+            }),
             timestamps: Timestamps::Honor {
                 track_staleness: false,
             },
-            histograms: Histograms::default(),
+            histograms: Histograms {
+                native: true,
+                ..Histograms::default()
+            },
             samples_max: None,
             extra_metrics: false,
         }
@@ -78,7 +107,7 @@ impl LocalTarget {
 /// Calls local sources, never one twice at the same time.
 #[derive(Debug, Default)]
 pub(crate) struct LocalCaller {
-    hanging: Option<JoinHandle<Result<String, String>>>,
+    hanging: Option<JoinHandle<Result<LocalPage, String>>>,
 }
 
 impl LocalCaller {
@@ -96,10 +125,7 @@ impl LocalCaller {
         let closure = source.0.clone();
         let mut task = tokio::task::spawn_blocking(move || closure());
         match tokio::time::timeout(timeout, &mut task).await {
-            Ok(Ok(Ok(page))) => {
-                let format = Format::of_page(&page);
-                Ok((page.into_bytes(), format))
-            }
+            Ok(Ok(Ok(page))) => Ok((page.body, page.format)),
             Ok(Ok(Err(why))) => Err(ScrapeError::Local(why)),
             Ok(Err(error)) => Err(ScrapeError::Panicked(panic_text(error))),
             Err(_) => {

@@ -270,7 +270,8 @@ mod tests {
             job: job.to_owned(),
             instance: "i".to_owned(),
             interval,
-            source: LocalSource(Arc::new(|| Ok(String::new()))),
+            honor_labels: false,
+            source: LocalSource(Arc::new(|| Ok(String::new().into()))),
         }
         .spec()
     }

@@ -102,6 +102,19 @@ impl WantedJob {
     }
 }
 
+impl Wanted {
+    /// Targets that were there before in the same form go on undisturbed.
+    fn take_locals(&mut self, locals: Vec<LocalTarget>) {
+        let old = std::mem::take(&mut self.locals);
+        let locals = locals.into_iter().map(|local| {
+            let known = old.iter().find(|(old, _)| old.is_same(&local));
+            let spec = known.map_or_else(|| Arc::new(local.spec()), |(_, spec)| spec.clone());
+            (local, spec)
+        });
+        self.locals = locals.collect();
+    }
+}
+
 impl Scraper {
     /// Makes a scraper that scrapes nothing yet.
     pub fn new(sink: Arc<dyn SampleSink>, metrics: Metrics) -> Self {
@@ -169,15 +182,15 @@ impl Scraper {
             }
         }
         wanted.global = plan.global;
-        let old = std::mem::take(&mut wanted.locals);
-        let locals = plan.locals.into_iter().map(|local| {
-            let known = old.iter().find(|(old, _)| old.is_same(&local));
-            let spec = known.map_or_else(|| Arc::new(local.spec()), |(_, spec)| spec.clone());
-            (local, spec)
-        });
-        wanted.locals = locals.collect();
+        wanted.take_locals(plan.locals);
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// Takes another list of targets inside the process; jobs go on as they are.
+    pub fn apply_locals(&self, locals: Vec<LocalTarget>) {
+        self.wanted.lock().take_locals(locals);
+        self.changed.notify_one();
     }
 
     fn new_job(

@@ -65,7 +65,8 @@ fn local(
         job: job.to_owned(),
         instance: "here".to_owned(),
         interval: Duration::from_millis(50),
-        source: LocalSource(Arc::new(source)),
+        honor_labels: false,
+        source: LocalSource(Arc::new(move || source().map(Into::into))),
     }
 }
 

@@ -335,6 +335,22 @@ fn one(of: &Job, discovered: Labels, labels: LabelsBuilder) -> Result<TargetSpec
     })
 }
 
+/// Checks jobs down to the targets that they list themselves, without asking anyone.
+///
+/// # Errors
+/// `Config` names job and key.
+pub fn check(global: &GlobalConfig, configs: &[ScrapeConfig]) -> Result<(), ScrapeError> {
+    crate::config::check(global, configs)?;
+    for config in configs {
+        let targets = Job::new(global, config, &Clients::default())?.targets(&[], &[]);
+        if let Some(problem) = targets.problems.first() {
+            let (job, key) = (&config.job_name, "static_configs");
+            return Err(ScrapeError::config(job, key, problem));
+        }
+    }
+    Ok(())
+}
+
 impl TargetSpec {
     /// The same target, which is not asked.
     fn over_limit(&self, count: usize, limit: u64) -> Self {

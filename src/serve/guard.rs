@@ -149,7 +149,15 @@ pub(crate) async fn contain(
 
 /// Paths of others' protocols: those who ask there are programs, and show people the text that
 /// they get.
-const FOREIGN: [&str; 5] = ["/loki/", "/insert/", "/otlp/", "/v1/", "/elasticsearch/"];
+const FOREIGN: [&str; 7] = [
+    "/loki/",
+    "/insert/",
+    "/otlp/",
+    "/v1/",
+    "/elasticsearch/",
+    "/metrics/job/",
+    "/metrics/job@base64/",
+];
 
 /// What the one who asks understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -260,6 +268,8 @@ mod tests {
         check("/loki/api/v1/query_range", Speech::Text);
         check("/insert/jsonline", Speech::Text);
         check("/v1/logs", Speech::Text);
+        check("/metrics/job/backup", Speech::Text);
+        check("/metrics/job", Speech::Page);
         check("/logs", Speech::Page);
         check("/lokistatus", Speech::Page);
     }

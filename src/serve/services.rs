@@ -74,6 +74,8 @@ pub struct Services {
     pub receiver: Option<Arc<receive::Receiver>>,
     /// Takes samples that others send; `None` where nobody may send over HTTP.
     pub samples: Option<Arc<receive::SampleReceiver>>,
+    /// Takes pushes of jobs that end; `None` where nobody may send over HTTP.
+    pub gateway: Option<Arc<metric_push::Gateway>>,
     /// Takes the history of other stores (lines of JSON); `None` where nobody may send over HTTP.
     pub import: Option<ImportLines>,
     /// The collector of log files as a whole.

@@ -1,7 +1,7 @@
 //! What did people decide, and what were they told?
 //!
 //! One SQLite file for what is neither log nor sample: settings, silences, the alerts that are
-//! under way, incidents, and the notification log that keeps a restart from repeating them. The schema is `migrations/*.sql` at the top of the
+//! under way, incidents, groups of pushed metrics, and the notification log that keeps a restart from repeating them. The schema is `migrations/*.sql` at the top of the
 //! repository, applied in order when the file is opened; a file that a newer Yagura has written
 //! is refused. Calls are synchronous and short. This room knows neither the values that it keeps
 //! nor who reads them.
@@ -10,6 +10,7 @@ mod alerting;
 mod incidents;
 mod migrations;
 mod notifications;
+mod pushed;
 mod settings;
 
 use std::path::{Path, PathBuf};

@@ -20,6 +20,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0003_incidents",
         include_str!("../../migrations/0003_incidents.sql"),
     ),
+    (
+        "0004_pushed_groups",
+        include_str!("../../migrations/0004_pushed_groups.sql"),
+    ),
 ];
 
 /// Applies the steps that are missing.

@@ -170,6 +170,23 @@ impl Appliance {
         send_to(&self.address, path, headers, body)
     }
 
+    /// A request of any method and bytes.
+    pub(crate) fn send_as(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> (u16, String) {
+        let uri = format!("{}{path}", self.address);
+        let mut request = ureq::http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.to_vec()).expect("a good request");
+        self.request(ureq_agent().run(request))
+    }
+
     fn request(
         &self,
         answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,

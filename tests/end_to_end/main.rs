@@ -15,6 +15,7 @@ mod log_counts;
 mod logs;
 mod loki;
 mod metrics;
+mod pushed;
 mod receive;
 mod remote_write;
 mod rules;

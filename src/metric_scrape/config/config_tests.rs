@@ -167,14 +167,6 @@ fn says_where_and_what_is_wrong() {
         &["job \"web\"", "native_histogram_min_bucket_factor"],
     );
     check(
-        &job("convert_classic_histograms_to_nhcb: true"),
-        &[
-            "job \"web\"",
-            "convert_classic_histograms_to_nhcb",
-            "take the key out",
-        ],
-    );
-    check(
         &job("metric_name_validation_scheme: legacy\n  metric_name_escaping_scheme: allow-utf-8"),
         &["job \"web\"", "contradicts"],
     );

@@ -79,7 +79,7 @@ pub struct GlobalConfig {
     /// The classic form of a histogram is kept also where it has a native one. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub always_scrape_classic_histograms: Option<bool>,
-    /// Not carried out: only `false` is taken.
+    /// Classic histograms become native ones with custom bounds. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub convert_classic_histograms_to_nhcb: Option<bool>,
     /// Three more series about each scrape. Default false.
@@ -130,12 +130,6 @@ impl GlobalConfig {
         }
         if self.evaluation_interval().is_zero() {
             return bad("evaluation_interval", "it cannot be 0");
-        }
-        if self.convert_classic_histograms_to_nhcb == Some(true) {
-            return bad(
-                "convert_classic_histograms_to_nhcb",
-                "classic histograms are kept as they are: take the key out",
-            );
         }
         if let Some(protocols) = &self.scrape_protocols
             && let Err(why) = ScrapeProtocol::check(protocols)

@@ -214,6 +214,10 @@ impl ScrapeConfig {
                 .or(self.scrape_classic_histograms)
                 .or(global.always_scrape_classic_histograms)
                 .unwrap_or(false),
+            custom_bounds: self
+                .convert_classic_histograms_to_nhcb
+                .or(global.convert_classic_histograms_to_nhcb)
+                .unwrap_or(false),
             limits: Limits::new(
                 self.native_histogram_bucket_limit.unwrap_or(0),
                 self.native_histogram_min_bucket_factor.unwrap_or(0.0),
@@ -286,16 +290,6 @@ impl ScrapeConfig {
         self.http_client()
             .check()
             .map_err(|wrong| (wrong.key, wrong.reason))?;
-        if self
-            .convert_classic_histograms_to_nhcb
-            .or(global.convert_classic_histograms_to_nhcb)
-            == Some(true)
-        {
-            return wrong(
-                "convert_classic_histograms_to_nhcb",
-                "classic histograms are kept as they are: take the key out",
-            );
-        }
         if self.escaping_scheme(global) == EscapingScheme::AllowUtf8
             && self.validation_scheme(global) == ValidationScheme::Legacy
         {

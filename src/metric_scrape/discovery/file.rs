@@ -156,10 +156,15 @@ fn read(path: &Path, text: &str) -> Result<Vec<TargetGroup>, String> {
     Ok(groups.collect())
 }
 
-/// The files that a name stands for; its last part may hold one `*`.
-fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+/// The files that a name stands for; its last part may hold `*`. Hidden ones are not meant, as in a
+/// shell, unless the name says so.
+///
+/// # Errors
+/// Where the folder cannot be listed, a sentence.
+pub fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     let name = pattern.file_name().unwrap_or_default().to_string_lossy();
-    let Some((start, end)) = name.split_once('*') else {
+    let parts: Vec<&str> = name.split('*').collect();
+    let [start, between @ .., end] = &parts[..] else {
         return Ok(vec![pattern.to_owned()]);
     };
     let dir = match pattern.parent() {
@@ -171,12 +176,16 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     for entry in std::fs::read_dir(dir).map_err(cannot)? {
         let name = entry.map_err(cannot)?.file_name();
         let text = name.to_string_lossy();
-        let fits = text.len() >= start.len() + end.len()
-            && text.starts_with(start)
-            && text.ends_with(end)
-            // As a shell: what is hidden is not meant.
-            && (!text.starts_with('.') || start.starts_with('.'));
-        if fits {
+        let inner = text.strip_prefix(start).and_then(|t| t.strip_suffix(end));
+        let fits = inner.is_some_and(|inner| {
+            let mut rest = inner;
+            between.iter().all(|part| {
+                let found = rest.split_once(part);
+                rest = found.map_or("", |(_, rest)| rest);
+                found.is_some()
+            })
+        });
+        if fits && (!text.starts_with('.') || start.starts_with('.')) {
             paths.push(dir.join(name));
         }
     }

@@ -22,6 +22,8 @@ use tokio::sync::Notify;
 use crate::config::ScrapeConfig;
 use crate::metrics::Metrics;
 
+pub use file::matching;
+
 /// Labels of targets by name.
 pub type TargetLabels = BTreeMap<String, String>;
 

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use model::histogram::CUSTOM_BOUNDS_SCHEMA;
 use model::{Buckets, Histogram, ResetHint, Span};
 use wire::{Malformed, Message, Value};
 
@@ -170,6 +171,57 @@ impl<'a> HistogramMessage<'a> {
         }
         histogram.check()?;
         Ok(Arc::new(histogram))
+    }
+}
+
+impl HistogramMessage<'_> {
+    /// The classic buckets as a native histogram whose bounds are theirs; nothing where they are
+    /// no histogram (counts that fall, a total that is not that of the last bucket).
+    pub(crate) fn with_custom_bounds(&self, gauge: bool) -> Option<Arc<Histogram>> {
+        let mut steps: Vec<(f64, f64)> = self
+            .classic
+            .iter()
+            .map(|bucket| (bucket.upper_bound, bucket.count))
+            .collect();
+        if steps.iter().any(|(bound, _)| bound.is_nan()) {
+            return None;
+        }
+        steps.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if steps.last().is_none_or(|(bound, _)| *bound < f64::INFINITY) {
+            steps.push((f64::INFINITY, self.count));
+        }
+        if steps.last().is_some_and(|(_, count)| *count != self.count) {
+            return None;
+        }
+        let (mut before, mut counts) = (0.0, Vec::with_capacity(steps.len()));
+        for (index, (_, count)) in steps.iter().enumerate() {
+            let own = count - before;
+            if own.is_nan() || own < 0.0 {
+                return None;
+            }
+            if own > 0.0 {
+                counts.push((i32::try_from(index).ok()?, own));
+            }
+            before = *count;
+        }
+        steps.pop();
+        let histogram = Histogram {
+            reset: if gauge {
+                ResetHint::Gauge
+            } else {
+                ResetHint::Unknown
+            },
+            schema: CUSTOM_BOUNDS_SCHEMA,
+            zero_threshold: 0.0,
+            zero_count: 0.0,
+            count: self.count,
+            sum: self.sum,
+            positive: Buckets::from_pairs(counts),
+            negative: Buckets::default(),
+            bounds: steps.iter().map(|(bound, _)| *bound).collect(),
+        };
+        histogram.check().ok()?;
+        Some(Arc::new(histogram))
     }
 }
 

@@ -3,9 +3,10 @@
 //!
 //! [`line`] reads one line slowly and exactly, [`metadata`] gathers HELP, TYPE and UNIT,
 //! [`number`] reads values; `protobuf` reads families and metrics, [`histogram`] what a histogram
-//! of theirs holds. [`crate::page`] puts them together for a whole page and remembers its series,
+//! of theirs holds; [`family`] takes a page to pieces that can be kept. [`crate::page`] puts them together for a whole page and remembers its series,
 //! so that the next page of the same target seldom comes here.
 
+pub mod family;
 pub mod histogram;
 pub mod line;
 pub mod metadata;

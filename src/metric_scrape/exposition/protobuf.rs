@@ -24,12 +24,18 @@ pub(crate) struct Family<'a> {
 
 /// The types that this format knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// It only grows.
     Counter,
+    /// It goes up and down.
     Gauge,
+    /// Quantiles, a count and a sum.
     Summary,
+    /// Nobody said.
     Untyped,
+    /// Buckets, a count and a sum.
     Histogram,
+    /// A histogram of how things are at the moment.
     GaugeHistogram,
 }
 
@@ -74,7 +80,7 @@ impl<'a> Families<'a> {
 }
 
 impl<'a> Family<'a> {
-    fn read(body: &'a [u8]) -> Result<Self, Malformed> {
+    pub(crate) fn read(body: &'a [u8]) -> Result<Self, Malformed> {
         let mut family = Self {
             name: "",
             help: "",
@@ -137,8 +143,32 @@ fn kind(number: u64) -> Result<Kind, Malformed> {
 }
 
 impl Kind {
+    /// The number that stands for it.
+    pub(crate) fn number(self) -> u64 {
+        match self {
+            Self::Counter => 0,
+            Self::Gauge => 1,
+            Self::Summary => 2,
+            Self::Untyped => 3,
+            Self::Histogram => 4,
+            Self::GaugeHistogram => 5,
+        }
+    }
+
+    /// The name of the type in Prometheus' protobuf.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "COUNTER",
+            Self::Gauge => "GAUGE",
+            Self::Summary => "SUMMARY",
+            Self::Untyped => "UNTYPED",
+            Self::Histogram => "HISTOGRAM",
+            Self::GaugeHistogram => "GAUGE_HISTOGRAM",
+        }
+    }
+
     /// The field of a metric that holds the value of this type.
-    fn value_field(self) -> u64 {
+    pub(crate) fn value_field(self) -> u64 {
         match self {
             Self::Gauge => 2,
             Self::Counter => 3,
@@ -187,6 +217,13 @@ impl<'a> Metric<'a> {
         self.labels.iter().fold((seed, 0), |(hash, length), label| {
             (xxh3_64_with_seed(label, hash), length + label.len())
         })
+    }
+
+    /// Its own labels.
+    pub(crate) fn own_labels(&self) -> Result<Vec<Pair<'a>>, Malformed> {
+        let mut pairs = Vec::with_capacity(self.labels.len());
+        read_pairs(&self.labels, &mut pairs)?;
+        Ok(pairs)
     }
 
     /// The pairs of one of its series: the name (which ends in `suffix`), its labels, and one

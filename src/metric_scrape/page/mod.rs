@@ -29,7 +29,7 @@ use model::{Histogram, Labels, MetricKind, SlotId, StoreError};
 
 use crate::exposition::histogram::Limits;
 use crate::exposition::line::{Pair, TextExemplar};
-use crate::exposition::{Format, PageError};
+use crate::exposition::{Format, PageError, family};
 use walk::Walk;
 
 /// What to do with timestamps that a page carries.
@@ -65,13 +65,15 @@ pub struct ReadOptions {
     pub histograms: Histograms,
 }
 
-/// What is made of histograms in protobuf; the text formats only have the classic form.
+/// What is made of histograms.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Histograms {
     /// The native form is kept where there is one.
     pub native: bool,
     /// The classic form is kept also where the native one is.
     pub classic_always: bool,
+    /// A classic histogram without a native form becomes one with custom bounds.
+    pub custom_bounds: bool,
     /// How fine native ones may be.
     pub limits: Limits,
 }
@@ -256,6 +258,14 @@ impl Pages {
         };
         match options.format {
             Format::Protobuf => walk.protobuf(page)?,
+            Format::Text | Format::OpenMetrics if options.histograms.custom_bounds => {
+                // The lines of a histogram must come together first.
+                let mut whole = Vec::with_capacity(page.len());
+                for family in family::read_for_scrape(page, options.format)? {
+                    family::append_to_page(&mut whole, &family.message());
+                }
+                walk.protobuf(&whole)?;
+            }
             Format::Text | Format::OpenMetrics => walk.text(page)?,
         }
         let cursor = walk.cursor;

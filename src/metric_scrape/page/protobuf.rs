@@ -163,6 +163,21 @@ impl Walk<'_, '_> {
         if native && (message.classic.is_empty() || !wanted.classic_always) {
             return Ok(());
         }
+        // What cannot be converted stays what it is.
+        if !native
+            && wanted.custom_bounds
+            && let Some(histogram) =
+                message.with_custom_bounds(metric.family.kind == Kind::GaugeHistogram)
+        {
+            let of_buckets = message.classic.iter();
+            let mut exemplars: Vec<_> = of_buckets.filter_map(|b| b.exemplar.clone()).collect();
+            exemplars.retain(|exemplar| exemplar.timestamp_ms.is_some());
+            exemplars.sort_by_key(|exemplar| exemplar.timestamp_ms);
+            self.content(metric, Part::NATIVE, Value::Histogram(histogram), exemplars)?;
+            if !wanted.classic_always {
+                return Ok(());
+            }
+        }
         self.sample(metric, Part::COUNT, message.count, None)?;
         self.sample(metric, Part::SUM, message.sum, None)?;
         let mut has_infinity = false;

@@ -43,6 +43,8 @@ pub enum SampleProtocol {
     Otlp,
     /// The history of other stores.
     Import,
+    /// Pushes of jobs that end.
+    Push,
 }
 
 impl SampleProtocol {
@@ -53,6 +55,7 @@ impl SampleProtocol {
             Self::RemoteWrite2 => "remote_write_2",
             Self::Otlp => "otlp",
             Self::Import => "import",
+            Self::Push => "push",
         }
     }
 }

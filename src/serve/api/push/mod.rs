@@ -1,5 +1,5 @@
-//! What others send: Loki push, OTLP logs, Elasticsearch's `_bulk` ([`elastic`]), JSON lines, and
-//! samples ([`samples`]).
+//! What others send: Loki push, OTLP logs, Elasticsearch's `_bulk` ([`elastic`]), JSON lines,
+//! samples ([`samples`]), and what jobs push before they end ([`gateway`]).
 //!
 //! These routes only carry: a body is read within the bounds ([`body`]), decoded and journalled by
 //! the room `receive`, and the outcome is said in the words of the sender's protocol. The same
@@ -8,6 +8,7 @@
 
 mod body;
 mod elastic;
+mod gateway;
 mod samples;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub(crate) fn router() -> Router<Arc<Services>> {
         .route("/insert/jsonline", post(push_json_lines))
         .merge(elastic::router())
         .merge(samples::router())
+        .merge(gateway::router())
         // Bodies are bounded while they are read.
         .layer(DefaultBodyLimit::disable())
 }

@@ -29,7 +29,7 @@ const WRITTEN: [HeaderName; 3] = [
     HeaderName::from_static("x-prometheus-remote-write-exemplars-written"),
 ];
 
-const NOT_TAKEN: &str =
+pub(super) const NOT_TAKEN: &str =
     "this Yagura takes no samples over the network: set receive.http in its configuration";
 
 pub(super) fn router() -> Router<Arc<Services>> {
@@ -42,7 +42,7 @@ pub(super) fn router() -> Router<Arc<Services>> {
 }
 
 /// Reads a body and works on it where blocking is allowed.
-async fn take<T: Send + 'static>(
+pub(super) async fn take<T: Send + 'static>(
     services: &Services,
     protocol: SampleProtocol,
     parts: &Parts,
@@ -164,7 +164,7 @@ fn tell(response: &mut Response, written: &Written) {
     }
 }
 
-fn refuse_to_writer(why: &Refused) -> Response {
+pub(super) fn refuse_to_writer(why: &Refused) -> Response {
     match why {
         Refused::Full(_) => {
             let body = format!("{why}\n").into_bytes();
