@@ -15,6 +15,7 @@ use log_rules::LogRules;
 use log_store::LogStore;
 use log_tail::LogTail;
 use metric_host::HostCollector;
+use metric_push::Gateway;
 use metric_scrape::{LocalSource, LocalTarget, Scraper};
 use metric_store::MetricStore;
 use model::{SampleSink, StoreError, time};
@@ -37,7 +38,7 @@ use crate::incidents::Incidents;
 use crate::inputs;
 use crate::live::{Live, OWN_INTERVAL, Parts};
 use crate::log_counts::LogCounts;
-use crate::plugs::Remembered;
+use crate::plugs::{PushedGroups, Remembered};
 use crate::status::StatusSource;
 use crate::tasks::Tasks;
 use crate::telemetry::{self, OwnMetrics};
@@ -54,6 +55,9 @@ const METRIC_MAINTENANCE: Duration = Duration::from_secs(30);
 /// How often it is looked whether log lines are to be counted into the metric store, which is
 /// done once per scrape interval.
 const COUNTS_LOOK: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether someone has pushed metrics for the first time.
+const PUSHED_LOOK: Duration = Duration::from_secs(1);
 
 /// How often queries of log rules are looked at that may have taken too long.
 const LOG_RULES_LOOK: Duration = Duration::from_secs(1);
@@ -160,20 +164,13 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     });
 
     // Whatever writes samples writes to the store, and by the way to the remotes.
-    let remotes = &config.prometheus.remote_write;
     let tee = Arc::new(Tee::new(
         metrics.clone(),
-        remotes,
-        config.external_labels(),
         &data.join("remote_write"),
         config.storage.remote_write_queue,
-        &own.register(remote_write::Metrics::new),
-    )?);
-    let sink: Arc<dyn SampleSink> = if remotes.is_empty() {
-        metrics.clone()
-    } else {
-        tee.clone()
-    };
+        own.register(remote_write::Metrics::new),
+    ));
+    let sink: Arc<dyn SampleSink> = tee.clone();
 
     // Alerting.
     let engine = Arc::new(promql::Engine::new(promql::Options {
@@ -276,6 +273,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         args.clone(),
         &config,
         Parts {
+            tee: tee.clone(),
             scraper: scraper.clone(),
             log_rules,
             rules: rules.clone(),
@@ -286,6 +284,23 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             external_url: external_url.clone(),
         },
     )?);
+
+    let gateway = Arc::new(Gateway::open(
+        Arc::new(PushedGroups(state.clone())),
+        metric_push::Limits::default(),
+        own.register(metric_push::Metrics::new),
+    )?);
+    tasks.spawn_every("pushed metrics", PUSHED_LOOK, {
+        let (gateway, live) = (gateway.clone(), live.clone());
+        let is_target = Arc::new(AtomicBool::new(false));
+        // Nobody's first look should be at a target without anything to say.
+        move || {
+            if !gateway.is_empty() && !is_target.swap(true, Ordering::Relaxed) {
+                live.add_local(inputs::pushed(&gateway, address));
+            }
+            Ok(())
+        }
+    });
 
     let counts = own.register(|registry| LogCounts::new(sink.clone(), registry));
     let counts = Arc::new(Mutex::new(counts));
@@ -427,6 +442,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         }),
         receiver: config.receive.http.then(|| receiver.clone()),
         samples: config.receive.http.then_some(samples),
+        gateway: config.receive.http.then(|| gateway.clone()),
         import: config.receive.http.then(|| inputs::import_lines(&stores.0)),
         log_collector: Arc::new({
             let tail = tail.clone();
@@ -451,11 +467,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         metrics: own.register(serve::Metrics::new),
     });
 
-    for sender in tee.senders() {
-        let name = format!("remote write {}", sender.name());
-        let sender = Arc::new(sender);
-        tasks.spawn(&name, move |cancel| sender.clone().run(cancel));
-    }
+    tasks.spawn("remote write", move |cancel| tee.clone().run(cancel));
     tasks.spawn("notifications", move |cancel| notifier.clone().run(cancel));
     tasks.spawn("alertmanagers", move |cancel| externals.clone().run(cancel));
     tasks.spawn("heartbeat", move |cancel| heartbeat.clone().run(cancel));
@@ -586,13 +598,15 @@ fn local_targets(own: &OwnMetrics, address: SocketAddr) -> Vec<LocalTarget> {
             job: "node-exporter".to_owned(),
             instance: host_name(),
             interval,
-            source: LocalSource(Arc::new(move || host.collect())),
+            honor_labels: false,
+            source: LocalSource(Arc::new(move || host.collect().map(Into::into))),
         },
         LocalTarget {
             job: "yagura".to_owned(),
             instance: address.to_string(),
             interval,
-            source: LocalSource(Arc::new(move || Ok(own.text()))),
+            honor_labels: false,
+            source: LocalSource(Arc::new(move || Ok(own.text().into()))),
         },
     ]
 }

@@ -10,6 +10,7 @@ use log_rules::LogRules;
 use metric_scrape::{LocalTarget, Plan, Scraper};
 use model::time;
 use parking_lot::Mutex;
+use remote_write::Tee;
 use tracing::{error, info, warn};
 
 use crate::cli::ServeArgs;
@@ -37,13 +38,15 @@ pub(crate) struct Report {
 /// Hands the configuration to the parts that can change while they run.
 pub(crate) struct Live {
     args: ServeArgs,
+    tee: Arc<Tee>,
     scraper: Arc<Scraper>,
     log_rules: Arc<LogRules>,
     rules: Arc<RuleManager>,
     notifier: Arc<Notifier>,
     externals: Arc<ExternalAlertmanagers>,
     heartbeat: Arc<Heartbeat>,
-    locals: Vec<LocalTarget>,
+    /// Locked after `reloading`.
+    locals: Mutex<Vec<LocalTarget>>,
     external_url: String,
     /// One reload at a time.
     reloading: Mutex<()>,
@@ -63,7 +66,6 @@ struct Fixed {
     logs: crate::config::Logs,
     receive: crate::inputs::Receive,
     syslog: crate::inputs::Syslog,
-    remote_write: Vec<remote_write::RemoteWriteConfig>,
     allowed_hosts: Vec<String>,
 }
 
@@ -80,7 +82,6 @@ impl Fixed {
             },
             receive: config.receive.clone(),
             syslog: config.syslog.clone(),
-            remote_write: config.prometheus.remote_write.clone(),
             allowed_hosts: config.allowed_hosts.clone(),
         }
     }
@@ -99,7 +100,6 @@ impl Fixed {
         note(self.logs != new.logs, "logs");
         note(self.receive != new.receive, "receive");
         note(self.syslog != new.syslog, "syslog");
-        note(self.remote_write != new.remote_write, "remote_write");
         note(self.allowed_hosts != new.allowed_hosts, "allowed_hosts");
         keys
     }
@@ -107,6 +107,7 @@ impl Fixed {
 
 /// The parts that [`Live`] tells about changes.
 pub(crate) struct Parts {
+    pub(crate) tee: Arc<Tee>,
     pub(crate) scraper: Arc<Scraper>,
     pub(crate) log_rules: Arc<LogRules>,
     pub(crate) rules: Arc<RuleManager>,
@@ -125,13 +126,14 @@ impl Live {
     pub(crate) fn start(args: ServeArgs, config: &Config, parts: Parts) -> anyhow::Result<Self> {
         let live = Self {
             args,
+            tee: parts.tee,
             scraper: parts.scraper,
             log_rules: parts.log_rules,
             rules: parts.rules,
             notifier: parts.notifier,
             externals: parts.externals,
             heartbeat: parts.heartbeat,
-            locals: parts.locals,
+            locals: Mutex::new(parts.locals),
             external_url: parts.external_url,
             reloading: Mutex::new(()),
             report: Mutex::new(Report::default()),
@@ -150,6 +152,23 @@ impl Live {
     /// How often the built-in targets are asked.
     pub(crate) fn own_interval(&self) -> Duration {
         *self.own_interval.lock()
+    }
+
+    /// Asks one more target inside the process, from now on and after each reload.
+    pub(crate) fn add_local(&self, local: LocalTarget) {
+        let _no_reload = self.reloading.lock();
+        self.locals.lock().push(local);
+        let locals = self.locals_at(self.own_interval());
+        self.scraper.apply_locals(locals);
+    }
+
+    /// The built-in targets, asked that often.
+    fn locals_at(&self, interval: Duration) -> Vec<LocalTarget> {
+        let mut locals = self.locals.lock().clone();
+        for local in &mut locals {
+            local.interval = interval;
+        }
+        locals
     }
 
     /// Reads the files again. Blocks.
@@ -178,22 +197,20 @@ impl Live {
 
     fn apply(&self, config: &Config) -> anyhow::Result<()> {
         let prometheus = &config.prometheus;
-        let mut locals = self.locals.clone();
         let own_interval = OWN_INTERVAL.min(prometheus.global.scrape_interval());
-        for local in &mut locals {
-            local.interval = own_interval;
-        }
         // The only steps that can refuse come first, so that a reload is all or nothing.
         let log_rules = config.log_rules()?;
         let externals = config.external_alertmanagers()?;
+        let remotes = self.tee.prepare(&prometheus.remote_write)?;
         let refused = |reason: String| anyhow::anyhow!("alerting: {reason}");
         self.externals.apply(externals).map_err(refused)?;
         self.scraper.apply(Plan {
             global: prometheus.global.clone(),
             scrape_configs: prometheus.scrape_configs.clone(),
-            locals,
+            locals: self.locals_at(own_interval),
             discoveries: Vec::new(),
         })?;
+        self.tee.apply(remotes, config.external_labels());
         *self.own_interval.lock() = own_interval;
         self.log_rules.replace(log_rules);
         let alertmanager = config

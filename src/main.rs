@@ -29,8 +29,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         Some(Command::Check {
-            what: CheckCommand::Config { file },
-        }) => cli::exit(cli::check_config(&file)),
+            what: CheckCommand::Config(args),
+        }) => cli::exit(cli::check_config(&args)),
         Some(Command::Check {
             what: CheckCommand::Data { folder },
         }) => cli::exit(cli::check_data(&folder)),

@@ -1,22 +1,44 @@
 //! `yagura check`: says what is wrong with files without starting anything.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use clap::Args;
 
 use crate::cli::ServeArgs;
 use crate::cli::rules::with_languages;
 use crate::config::Config;
 
+/// `yagura check config`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckConfigArgs {
+    /// The configuration file
+    #[arg(required_unless_present = "prometheus_config")]
+    file: Option<PathBuf>,
+    /// Prometheus' own configuration file, in place of the section `prometheus`
+    #[arg(long, value_name = "FILE")]
+    prometheus_config: Option<PathBuf>,
+}
+
 /// Checks a configuration file and the files that it names, and says on standard output what is
 /// in them.
-pub(crate) fn check_config(file: &Path) -> anyhow::Result<()> {
-    let args = ServeArgs {
-        config: Some(file.to_owned()),
+pub(crate) fn check_config(args: &CheckConfigArgs) -> anyhow::Result<()> {
+    let named = args.file.as_deref().or(args.prometheus_config.as_deref());
+    let file = named.unwrap_or(Path::new("configuration"));
+    // Where the mistakes of the section `prometheus` are.
+    let prometheus_file = args.prometheus_config.as_deref().unwrap_or(file);
+    let config = Config::load(&ServeArgs {
+        config: args.file.clone(),
+        prometheus_config: args.prometheus_config.clone(),
         ..ServeArgs::default()
-    };
-    let config = Config::load(&args)?;
+    })?;
+    let prometheus = &config.prometheus;
+    let in_file = || prometheus_file.display().to_string();
+    // As a start would find them.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    metric_scrape::check(&prometheus.global, &prometheus.scrape_configs).with_context(in_file)?;
+    remote_write::check(&prometheus.remote_write).with_context(in_file)?;
     let rules = with_languages(|languages| {
         alert_rules::load(
             &config.prometheus.rule_files,

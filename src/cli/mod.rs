@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use check::check_config;
+pub(crate) use check::{CheckConfigArgs, check_config};
 pub(crate) use data::{BackupArgs, backup, check_data};
 pub(crate) use import::{ImportArgs, import};
 pub(crate) use logs::{LogsArgs, logs};
@@ -82,10 +82,7 @@ pub(crate) enum TestCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CheckCommand {
     /// Check a configuration file and every file that it names
-    Config {
-        /// The configuration file
-        file: PathBuf,
-    },
+    Config(CheckConfigArgs),
     /// Verify a data folder that no Yagura has open, or a backup: every page, block and journal
     Data {
         /// The folder

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use metric_scrape::discovery::matching;
 use metric_scrape::{GlobalConfig, ScrapeConfig};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -72,7 +73,8 @@ impl Prometheus {
         }
         let mut paths = Vec::new();
         for pattern in &self.scrape_config_files {
-            paths.extend(matching(&dir.join(pattern))?);
+            let found = matching(&dir.join(pattern));
+            paths.extend(found.map_err(|why| anyhow::anyhow!("scrape_config_files: {why}"))?);
         }
         paths.sort();
         paths.dedup();
@@ -126,37 +128,6 @@ impl Prometheus {
             .map(|(_, key, why)| format!("`prometheus: {key}` is not carried out: {why}"))
             .collect()
     }
-}
-
-/// The files that a name stands for; its last part may hold `*`.
-fn matching(pattern: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let name = pattern.file_name().unwrap_or_default().to_string_lossy();
-    let parts: Vec<&str> = name.split('*').collect();
-    let [start, .., end] = &parts[..] else {
-        return Ok(vec![pattern.to_owned()]);
-    };
-    let dir = super::folder_of(pattern);
-    let cannot = || format!("scrape_config_files: cannot list {}", dir.display());
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(&dir).with_context(cannot)? {
-        let name = entry.with_context(cannot)?.file_name();
-        let text = name.to_string_lossy();
-        let inner = text
-            .strip_prefix(start)
-            .and_then(|rest| rest.strip_suffix(end));
-        let fits = inner.is_some_and(|inner| {
-            let mut rest = inner;
-            parts[1..parts.len() - 1].iter().all(|part| {
-                let at = rest.find(part);
-                rest = at.map_or("", |at| &rest[at + part.len()..]);
-                at.is_some()
-            })
-        });
-        if fits && !text.starts_with('.') {
-            paths.push(dir.join(name));
-        }
-    }
-    Ok(paths)
 }
 
 #[cfg(test)]

@@ -9,18 +9,22 @@
 //!    ([`encode`]). A round that has arrived moves the position forward. What fails for now is sent
 //!    again, with growing pauses; what the remote will never take is dropped and counted.
 //!
+//! [`Tee::apply`] puts other remotes into force while all this runs.
+//!
 //! A crash or a restart in the middle sends some samples twice, which receivers leave out.
 
 mod config;
 mod encode;
 mod metrics;
 pub mod queue;
+mod remotes;
 mod sender;
 mod tee;
 
 pub use config::{MetadataConfig, QueueConfig, RemoteWriteConfig};
 pub use metrics::Metrics;
-pub use sender::Sender;
+pub use remotes::{Prepared, check};
+use sender::Sender;
 pub use tee::Tee;
 
 /// Why remote write cannot be set up.

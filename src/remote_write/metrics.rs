@@ -95,6 +95,23 @@ impl Metrics {
         m
     }
 
+    /// Takes a remote that is no more off the page.
+    pub(crate) fn forget(&self, remote: &Remote) {
+        let counters = [
+            &self.sent,
+            &self.refused,
+            &self.dropped,
+            &self.retries,
+            &self.queue_damaged,
+        ];
+        for family in counters {
+            family.remove(remote);
+        }
+        for family in [&self.queue_bytes, &self.shards, &self.newest_sent_seconds] {
+            family.remove(remote);
+        }
+    }
+
     pub(crate) fn of(remote: &str) -> Remote {
         Remote {
             remote: remote.to_owned(),

@@ -20,7 +20,7 @@ use crate::Metrics;
 use crate::config::{V1, V2};
 use crate::encode::{self, Families};
 use crate::queue::Item;
-use crate::tee::Remote;
+use crate::remotes::Remote;
 
 /// The longest pause that a remote may ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
@@ -32,7 +32,7 @@ const REASON_BYTES_MAX: u64 = 64 << 10;
 const REASON_CHARS_MAX: usize = 300;
 
 /// See the head of this file.
-pub struct Sender {
+pub(crate) struct Sender {
     remote: Arc<Remote>,
     families: Arc<RwLock<Families>>,
     client: Arc<Client>,
@@ -57,13 +57,8 @@ impl Sender {
         }
     }
 
-    /// The remote's name.
-    pub fn name(&self) -> &str {
-        &self.remote.settings.name
-    }
-
     /// Sends until it is cancelled. What did not arrive by then is sent after the next start.
-    pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
+    pub(crate) async fn run(self: Arc<Self>, cancel: CancellationToken) {
         while let Err(error) = self.rounds(&cancel).await {
             let remote = &self.remote.settings.name;
             tracing::error!(%error, remote, "cannot use the queue of a remote, trying again");

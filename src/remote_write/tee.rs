@@ -13,65 +13,17 @@ use model::{
 };
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
 
-use crate::config::Settings;
 use crate::encode::Families;
-use crate::queue::{Item, Queue};
+use crate::queue::Item;
+use crate::remotes::{self, Prepared, Queues, Remote};
 use crate::{Metrics, RemoteWriteConfig, RemoteWriteError};
 
 /// Families that are remembered for the remotes.
 const FAMILIES_MAX: usize = 50_000;
 /// With fewer series than this, idle ones are not looked for.
 const SWEEP_MIN: usize = 4096;
-
-/// A remote: its settings and its queue.
-pub(crate) struct Remote {
-    pub(crate) settings: Settings,
-    pub(crate) config: RemoteWriteConfig,
-    pub(crate) queue: Mutex<Queue>,
-    pub(crate) metrics: Metrics,
-    /// Whether the last thing could not be queued.
-    fails: AtomicBool,
-}
-
-impl Remote {
-    /// Adds `items` things to the queue. What cannot be queued is counted as dropped.
-    fn add(&self, items: u64, add: impl FnOnce(&mut Queue) -> Result<(), StoreError>) {
-        let remote = &self.settings.name;
-        let label = Metrics::of(remote);
-        let mut queue = self.queue.lock();
-        let added = add(&mut queue);
-        let mut dropped = queue.take_dropped();
-        let bytes = queue.bytes();
-        drop(queue);
-        // The first failure and its end are said, what is between is counted.
-        match added {
-            Ok(()) => {
-                if self.fails.swap(false, Ordering::Relaxed) {
-                    tracing::info!(remote, "samples for a remote can be queued again");
-                }
-            }
-            Err(error) => {
-                dropped += items;
-                if !self.fails.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(
-                        %error,
-                        remote,
-                        "samples for a remote cannot be queued: they are stored here, and the \
-                         remote will not get them"
-                    );
-                }
-            }
-        }
-        if dropped > 0 {
-            self.metrics.dropped.get_or_create(&label).inc_by(dropped);
-        }
-        self.metrics
-            .queue_bytes
-            .get_or_create(&label)
-            .set(bytes as i64);
-    }
-}
 
 /// A series as the store's writers know it: its labels for each remote, none where relabelling
 /// drops it, and a number for the queues.
@@ -86,6 +38,9 @@ struct Series {
 /// when they have samples again: a target whose series come and go costs what it uses.
 #[derive(Default)]
 struct Known {
+    /// The remotes in force. The label sets of a series are in their order.
+    remotes: Vec<Arc<Remote>>,
+    external_labels: Labels,
     slots: FxHashMap<(TargetId, SlotId), Series>,
     next_id: u32,
     /// How many there may be before idle ones are let go.
@@ -113,95 +68,113 @@ impl Known {
 /// See the head of this file.
 pub struct Tee {
     store: Arc<dyn SampleSink>,
-    remotes: Vec<Arc<Remote>>,
-    external_labels: Labels,
+    queues: Queues,
     known: RwLock<Known>,
-    families: Arc<RwLock<Families>>,
+    /// Remotes that are no longer in force, whose senders may still run. Locked before `known`.
+    retired: Mutex<Vec<Arc<Remote>>>,
+    pub(crate) changed: Notify,
+    pub(crate) families: Arc<RwLock<Families>>,
 }
 
 impl fmt::Debug for Tee {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tee")
-            .field("remotes", &self.remotes.len())
+            .field("remotes", &self.known.read().remotes.len())
             .finish_non_exhaustive()
     }
 }
 
 impl Tee {
-    /// A tee with a queue for each remote, in folders below `folder`, of `queue_bytes_max` each.
+    /// A tee without remotes: [`Tee::apply`] gives it some. Each has a queue in a folder below
+    /// `folder`, of `queue_bytes_max` each.
+    pub fn new(
+        store: Arc<dyn SampleSink>,
+        folder: &Path,
+        queue_bytes_max: u64,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            store,
+            queues: Queues {
+                folder: folder.to_owned(),
+                bytes_max: queue_bytes_max,
+                metrics,
+            },
+            known: RwLock::default(),
+            retired: Mutex::default(),
+            changed: Notify::new(),
+            families: Arc::default(),
+        }
+    }
+
+    /// Checks the remotes of a configuration, and opens the queues of new ones. Nothing changes
+    /// before [`Tee::apply`]; one thread at a time.
     ///
     /// # Errors
     /// Where a setting does not work or a queue cannot be opened.
-    pub fn new(
-        store: Arc<dyn SampleSink>,
-        configs: &[RemoteWriteConfig],
-        external_labels: Labels,
-        folder: &Path,
-        queue_bytes_max: u64,
-        metrics: &Metrics,
-    ) -> Result<Self, RemoteWriteError> {
-        let mut remotes: Vec<Arc<Remote>> = Vec::new();
-        for config in configs {
-            let settings = config.settings()?;
-            if remotes
-                .iter()
-                .any(|other| other.settings.name == settings.name)
-            {
-                return Err(RemoteWriteError::Config {
-                    remote: settings.name,
-                    key: "name",
-                    why: "another remote has the same".to_owned(),
-                });
-            }
-            // A name may hold anything; its hash is a folder's name.
-            let hash = xxhash_rust::xxh3::xxh3_64(settings.name.as_bytes());
-            let queue = Queue::open(&folder.join(format!("{hash:016x}")), queue_bytes_max)?;
-            remotes.push(Arc::new(Remote {
-                settings,
-                config: config.clone(),
-                queue: Mutex::new(queue),
-                metrics: metrics.clone(),
-                fails: AtomicBool::new(false),
-            }));
-        }
-        Ok(Self {
-            store,
-            remotes,
-            external_labels,
-            known: RwLock::default(),
-            families: Arc::default(),
-        })
+    pub fn prepare(&self, configs: &[RemoteWriteConfig]) -> Result<Prepared, RemoteWriteError> {
+        let retired = self.retired.lock();
+        let mut before = retired.clone();
+        before.extend(self.remotes());
+        self.queues.prepare(configs, &before)
     }
 
-    /// The senders, one for each remote: to be run as tasks.
-    pub fn senders(&self) -> Vec<crate::Sender> {
-        let remotes = self.remotes.iter();
-        remotes
-            .map(|remote| crate::Sender::new(remote.clone(), self.families.clone()))
-            .collect()
+    /// Puts remotes into force, at the start and at each reload. Samples go to them from now on.
+    pub fn apply(&self, prepared: Prepared, external_labels: Labels) {
+        let mut retired = self.retired.lock();
+        let mut known = self.known.write();
+        let stays = |remote: &Arc<Remote>| prepared.0.iter().any(|new| Arc::ptr_eq(new, remote));
+        let gone = known.remotes.iter().filter(|old| !stays(old)).cloned();
+        retired.extend(gone);
+        retired.retain(|old| !stays(old));
+        // What a series is called there may be different now.
+        known.slots.clear();
+        known.remotes = prepared.0;
+        known.external_labels = external_labels;
+        self.changed.notify_one();
     }
 
-    fn labels_for(&self, remote: &Remote, labels: &Labels) -> Option<Labels> {
-        let mut builder = labels.to_builder();
-        for label in &self.external_labels {
-            if builder.get(&label.name).is_none() {
-                builder.set(label.name.clone(), label.value.clone());
+    /// The remotes in force.
+    pub(crate) fn remotes(&self) -> Vec<Arc<Remote>> {
+        self.known.read().remotes.clone()
+    }
+
+    /// Lets go of remotes that are no longer in force, once their senders have ended.
+    pub(crate) fn forget_retired(&self) {
+        let mut retired = self.retired.lock();
+        let known = self.known.read();
+        retired.retain(|old| {
+            // One of the same name goes on with its queue.
+            let mut current = known.remotes.iter();
+            if current.any(|one| one.settings.name == old.settings.name) {
+                return false;
             }
-        }
-        remote.settings.relabel.apply(&mut builder).then_some(())?;
-        let labels = builder.build();
-        labels.metric_name().is_some().then_some(labels)
+            // A configuration that is prepared and not applied yet may want it.
+            let is_held = Arc::strong_count(old) > 1 || Arc::strong_count(&old.queue) > 1;
+            if !is_held {
+                remotes::delete(old);
+            }
+            is_held
+        });
     }
 
     fn remember(&self, target: TargetId, slot: SlotId, labels: &Labels) {
-        let remotes = self.remotes.iter();
-        let sets = remotes.map(|r| self.labels_for(r, labels)).collect();
-        self.known.write().insert((target, slot), sets);
+        let mut known = self.known.write();
+        if known.remotes.is_empty() {
+            return;
+        }
+        let remotes = known.remotes.iter();
+        let sets = remotes.map(|remote| labels_for(remote, &known.external_labels, labels));
+        let sets = sets.collect();
+        known.insert((target, slot), sets);
     }
 
     /// Asks the store for slots that were let go.
     fn recall(&self, target: TargetId, slots: impl Iterator<Item = SlotId>) {
         let known = self.known.read();
+        if known.remotes.is_empty() {
+            return;
+        }
         let unknown: Vec<SlotId> = slots
             .filter(|slot| match known.slots.get(&(target, *slot)) {
                 Some(series) => {
@@ -228,7 +201,7 @@ impl Tee {
     ) {
         self.recall(target, samples.clone().map(|(slot, _)| slot));
         let known = self.known.read();
-        for (at, remote) in self.remotes.iter().enumerate() {
+        for (at, remote) in known.remotes.iter().enumerate() {
             let mut labels: FxHashMap<u32, &Labels> = FxHashMap::default();
             let mut wanted = Vec::new();
             for (slot, value) in samples.clone() {
@@ -248,6 +221,19 @@ impl Tee {
     }
 }
 
+/// What a series is called there; nothing where relabelling drops it.
+fn labels_for(remote: &Remote, external_labels: &Labels, labels: &Labels) -> Option<Labels> {
+    let mut builder = labels.to_builder();
+    for label in external_labels {
+        if builder.get(&label.name).is_none() {
+            builder.set(label.name.clone(), label.value.clone());
+        }
+    }
+    remote.settings.relabel.apply(&mut builder).then_some(())?;
+    let labels = builder.build();
+    labels.metric_name().is_some().then_some(labels)
+}
+
 impl SampleSink for Tee {
     fn open_target(&self, name: &str) -> Result<TargetId, StoreError> {
         self.store.open_target(name)
@@ -255,7 +241,10 @@ impl SampleSink for Tee {
 
     fn open_slot(&self, target: TargetId, labels: &Labels) -> Result<SlotId, StoreError> {
         let slot = self.store.open_slot(target, labels)?;
-        if !self.known.read().slots.contains_key(&(target, slot)) {
+        let known = self.known.read();
+        let is_new = !known.remotes.is_empty() && !known.slots.contains_key(&(target, slot));
+        drop(known);
+        if is_new {
             self.remember(target, slot, labels);
         }
         Ok(slot)
@@ -334,114 +323,4 @@ impl SampleSink for Tee {
 }
 
 #[cfg(test)]
-mod tests {
-    use prometheus_client::registry::Registry;
-
-    use super::*;
-
-    /// A store that knows its slots and takes everything.
-    #[derive(Default)]
-    struct Store(Mutex<Vec<Labels>>);
-
-    impl SampleSink for Store {
-        fn open_target(&self, _: &str) -> Result<TargetId, StoreError> {
-            Ok(TargetId(0))
-        }
-
-        fn open_slot(&self, _: TargetId, labels: &Labels) -> Result<SlotId, StoreError> {
-            let mut slots = self.0.lock();
-            slots.push(labels.clone());
-            Ok(SlotId(slots.len() as u32 - 1))
-        }
-
-        fn labels_of(&self, _: TargetId, slot: SlotId) -> Option<Labels> {
-            self.0.lock().get(slot.0 as usize).cloned()
-        }
-
-        fn append(&self, scrape: Scrape<'_>) -> Result<usize, StoreError> {
-            Ok(scrape.samples.len())
-        }
-
-        fn append_histograms(
-            &self,
-            _: TargetId,
-            _: i64,
-            samples: &[(SlotId, Arc<Histogram>)],
-        ) -> Result<usize, StoreError> {
-            Ok(samples.len())
-        }
-
-        fn close_target(&self, _: TargetId) {}
-
-        fn describe(&self, _: &str, _: &MetricMetadata) {}
-    }
-
-    fn tee(folder: &Path) -> (Tee, Metrics) {
-        let config = RemoteWriteConfig {
-            url: "http://127.0.0.1:1/".to_owned(),
-            name: Some("there".to_owned()),
-            ..RemoteWriteConfig::default()
-        };
-        let metrics = Metrics::new(&mut Registry::default());
-        let tee = Tee::new(
-            Arc::new(Store::default()),
-            &[config],
-            Labels::from_pairs([("cluster", "home")]),
-            folder,
-            1 << 30,
-            &metrics,
-        );
-        (tee.expect("opens"), metrics)
-    }
-
-    fn labels(i: usize) -> Labels {
-        Labels::from_pairs([("__name__", "m".to_owned()), ("i", i.to_string())])
-    }
-
-    fn append(tee: &Tee, timestamp_ms: i64, slot: SlotId) {
-        let scrape = Scrape {
-            target: TargetId(0),
-            timestamp_ms,
-            samples: &[(slot, 1.0)],
-        };
-        assert_eq!(tee.append(scrape).expect("taken"), 1);
-    }
-
-    #[test]
-    fn series_that_come_and_go_are_let_go_and_known_again() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let (tee, _) = tee(dir.path());
-        let target = tee.open_target("t").expect("opens");
-        let first = tee.open_slot(target, &labels(0)).expect("opens");
-        for i in 1..20 * SWEEP_MIN {
-            tee.open_slot(target, &labels(i)).expect("opens");
-        }
-        let known = tee.known.read().slots.len();
-        assert!(known <= 3 * SWEEP_MIN, "{known}");
-        assert!(!tee.known.read().slots.contains_key(&(target, first)));
-        append(&tee, 1000, first);
-        let (items, ..) = tee.remotes[0].queue.lock().read(10).expect("reads");
-        let mut sent = labels(0).to_builder();
-        sent.set("cluster", "home");
-        assert_eq!(items, [(sent.build(), Item::Float(1000, 1.0))]);
-    }
-
-    #[test]
-    fn what_cannot_be_queued_is_stored_and_counted_as_dropped() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let (tee, metrics) = tee(dir.path());
-        let target = tee.open_target("t").expect("opens");
-        let slot = tee.open_slot(target, &labels(0)).expect("opens");
-        // No file can be made in a folder that is gone, as on a disk that is full.
-        std::fs::remove_dir_all(dir.path()).expect("deletes");
-        append(&tee, 1000, slot);
-        append(&tee, 2000, slot);
-        let dropped = metrics.dropped.get_or_create(&Metrics::of("there")).get();
-        assert_eq!(dropped, 2);
-        let folder = tee.remotes[0].queue.lock().folder().to_owned();
-        std::fs::create_dir_all(folder).expect("makes");
-        append(&tee, 3000, slot);
-        let (items, ..) = tee.remotes[0].queue.lock().read(10).expect("reads");
-        assert_eq!(items.len(), 1);
-    }
-}
+mod tests;

@@ -23,6 +23,50 @@ fn a_misspelt_key_is_named_with_its_place() {
 }
 
 #[test]
+fn the_configuration_of_prometheus_can_be_checked_alone() {
+    let site = Site::new();
+    let file = site.path("prometheus.yml");
+    let check = |text: &str| {
+        fs::write(&file, text).expect("a file");
+        let check = Command::new(env!("CARGO_BIN_EXE_yagura"))
+            .args(["check", "config", "--prometheus-config"])
+            .arg(&file)
+            .output()
+            .expect("the binary runs");
+        let said = [check.stdout, check.stderr].concat();
+        (
+            check.status.code(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    };
+    let job = "scrape_configs:\n- job_name: web\n  static_configs: [{ targets: ['h:1'] }]\n";
+    let (code, said) = check(job);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("prometheus.yml: good (scrape jobs: 1"),
+        "{said}"
+    );
+    for (more, expected) in [
+        ("  scrape_intervall: 5s\n", "prometheus.yml:4:3"),
+        ("  scrape_interval: 5 apples\n", "prometheus.yml:4:20"),
+        ("  scrape_timeout: 5m\n", "job \"web\": scrape_timeout"),
+        (
+            "  relabel_configs: [{ regex: '(' }]\n",
+            "job \"web\": relabel_configs",
+        ),
+        (
+            "remote_write: [{ url: 'ftp://x' }]\n",
+            "url: it must begin with http",
+        ),
+    ] {
+        let (code, said) = check(&format!("{job}{more}"));
+        assert_eq!(code, Some(1), "{more}: {said}");
+        assert!(said.contains("prometheus.yml"), "{more}: {said}");
+        assert!(said.contains(expected), "{more}: {said}");
+    }
+}
+
+#[test]
 fn a_bad_reload_keeps_the_old_configuration_and_shows_the_error() {
     let site = Site::new();
     let yagura = site.start();

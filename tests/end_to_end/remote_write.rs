@@ -46,6 +46,55 @@ fn one_yagura_writes_to_another_and_goes_on_when_that_was_away() {
     assert!(receiver.value(holes).is_some_and(|n| n >= 2.0));
 }
 
+#[test]
+fn remotes_come_change_and_go_with_a_reload() {
+    let (near, far) = (Site::new(), Site::new());
+    let receiver = far.start();
+    let here = "prometheus: { global: { scrape_interval: 1s } }\n";
+    near.configure(here);
+    let sender = near.start();
+    let reload = |config: &str| {
+        near.configure(config);
+        assert_eq!(sender.post("/-/reload", &[]).0, 200, "{}", sender.log());
+        assert!(!sender.log().contains("restart Yagura"), "{}", sender.log());
+    };
+    let origin = |origin: &str| format!("up{{job=\"node-exporter\",origin={origin:?}}}");
+    let arrives = |which: &str| {
+        receiver.wait_for("a sample of the sender", |y| {
+            y.value(&origin(which)).filter(|v| *v == 1.0)
+        });
+    };
+    let with = sending_to(&format!("{}/api/v1/write", receiver.address));
+    reload(&with);
+    arrives("story");
+    reload(&with.replace("origin: story", "origin: sequel"));
+    arrives("sequel");
+    // The remote itself changes: another label, and the same queue.
+    let relabelled = with.replace(
+        "action: drop }]",
+        "action: drop }, { target_label: origin, replacement: end }]",
+    );
+    reload(&relabelled);
+    arrives("end");
+    let folder = || fs::read_dir(near.path("data/remote_write")).expect("lists");
+    assert_eq!(folder().count(), 1);
+    // A bad one leaves the good one.
+    near.configure(&with.replace("v2.Request", "v3.Request"));
+    let (status, why) = sender.post("/-/reload", &[]);
+    assert!(
+        status >= 400 && why.contains("protobuf_message"),
+        "{status} {why}"
+    );
+    reload(here);
+    sender.wait_for("the end of the remote", |y| {
+        let gone = !y
+            .get("/metrics")
+            .1
+            .contains("yagura_remote_write_queue_bytes{");
+        (gone && folder().next().is_none()).then_some(())
+    });
+}
+
 fn now_s() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

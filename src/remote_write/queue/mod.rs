@@ -118,7 +118,6 @@ impl Queue {
         Ok(queue)
     }
 
-    #[cfg(test)]
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
