@@ -69,18 +69,22 @@ pub(crate) struct PushedGroups(pub(crate) Arc<StateStore>);
 
 impl GroupStore for PushedGroups {
     fn groups(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        self.0.pushed_groups().map_err(database)
+        self.0.pushed_groups().map_err(|error| database(&error))
     }
 
     fn put(&self, id: &str, document: &[u8]) -> Result<(), StoreError> {
-        self.0.put_pushed_group(id, document).map_err(database)
+        self.0
+            .put_pushed_group(id, document)
+            .map_err(|error| database(&error))
     }
 
     fn remove(&self, id: &str) -> Result<(), StoreError> {
-        self.0.remove_pushed_group(id).map_err(database)
+        self.0
+            .remove_pushed_group(id)
+            .map_err(|error| database(&error))
     }
 }
 
-fn database(error: state_store::StateError) -> StoreError {
+fn database(error: &state_store::StateError) -> StoreError {
     StoreError::Database(error.to_string())
 }

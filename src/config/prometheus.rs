@@ -5,9 +5,9 @@
 //! on is refused by name; one that only tunes Prometheus itself is taken, and the Status page says
 //! that it means nothing here.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use metric_scrape::discovery::matching;
 use metric_scrape::{GlobalConfig, ScrapeConfig};
 use serde::de::IgnoredAny;

@@ -125,12 +125,11 @@ impl Queues {
                 remotes.push(known.clone());
                 continue;
             }
-            let queue = match known {
-                Some(known) => known.queue.clone(),
-                None => {
-                    let folder = folder_of(&self.folder, &settings.name);
-                    Arc::new(Mutex::new(Queue::open(&folder, self.bytes_max)?))
-                }
+            let queue = if let Some(known) = known {
+                known.queue.clone()
+            } else {
+                let folder = folder_of(&self.folder, &settings.name);
+                Arc::new(Mutex::new(Queue::open(&folder, self.bytes_max)?))
             };
             remotes.push(Arc::new(Remote {
                 settings,

@@ -1,3 +1,5 @@
+//! Pushes that replace, that do not fit, that find no room, and that come back.
+
 use metric_scrape::exposition::Format;
 use prometheus_client::registry::Registry;
 

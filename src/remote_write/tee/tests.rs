@@ -1,3 +1,5 @@
+//! Remotes that come and go, series that are let go, a disk that is full.
+
 use prometheus_client::registry::Registry;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! A page taken to pieces and put together again says what it said.
+
 use proptest::prelude::*;
 
 use super::*;

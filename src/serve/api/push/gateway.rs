@@ -70,7 +70,7 @@ async fn push(State(services): State<Arc<Services>>, request: Request) -> Respon
                 families.inspect_err(|why| receiver.refused(SampleProtocol::Push, why))?;
             gateway
                 .push(&key, way, families, time::now_ms())
-                .map_err(refusal)
+                .map_err(|why| refusal(&why))
         },
     );
     match pushed.await {
@@ -89,14 +89,14 @@ async fn delete(State(services): State<Arc<Services>>, request: Request) -> Resp
     match deleted {
         // One that is not there is deleted already.
         Ok(Ok(_)) => StatusCode::ACCEPTED.into_response(),
-        Ok(Err(why)) => refuse_to_writer(&refusal(PushError::Store(why))),
+        Ok(Err(why)) => refuse_to_writer(&refusal(&PushError::Store(why))),
         Err(_) => refuse_to_writer(&Refused::Failed(
             "deleting this group made a part of Yagura fail; the rest goes on".to_owned(),
         )),
     }
 }
 
-fn refusal(why: PushError) -> Refused {
+fn refusal(why: &PushError) -> Refused {
     let sentence = why.to_string();
     match why {
         PushError::Inconsistent(_) => Refused::Bad(sentence),
