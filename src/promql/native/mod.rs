@@ -2,9 +2,10 @@
 //!
 //! `model::Histogram` is the value itself. `buckets` gives its buckets borders, `total` adds
 //! histograms whatever their resolutions, `reset` sees a counter that began anew, `quantile` and
-//! `trim` look inside, `text` writes it as Prometheus does.
+//! `trim` look inside, `text` writes it as Prometheus does, `literal` reads it as tests write it.
 
 mod buckets;
+mod literal;
 mod quantile;
 mod reset;
 mod text;
@@ -14,6 +15,7 @@ mod trim;
 use model::{Buckets, Histogram, ResetHint};
 
 pub use buckets::{Bucket, buckets};
+pub use literal::{Literal, literal_end, literals};
 pub(crate) use quantile::{QuantileNote, fraction, quantile, variance};
 pub(crate) use reset::is_reset;
 pub(crate) use text::text;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use model::{Buckets, Histogram, Labels, Samples, is_stale};
 use promql::Value;
+use promql::native::Literal;
 
-use crate::literal::Literal;
 use crate::script::{Eval, When};
 use crate::sequence::Item;
 

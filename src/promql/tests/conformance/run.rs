@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use model::{Histogram, Labels, METRIC_NAME, Samples, is_stale};
 use promql::memory::MemoryReader;
+use promql::native::Literal;
 use promql::{Answer, Context, Engine, QueryError, Value};
 
 use crate::compare::{self, Found};
@@ -252,7 +253,7 @@ fn native_twins(gap_ms: i64, lines: &[Line]) -> BTreeMap<Labels, Loaded> {
         }
     }
     let literal = |histogram: Histogram| {
-        Item::Histogram(literal::Literal {
+        Item::Histogram(Literal {
             histogram,
             says_reset: false,
         })

@@ -1,8 +1,10 @@
 //! Series as scripts write them: `name{label="value"} 1 2+3x4 _ stale`.
 
 use model::{Labels, stale_nan};
+use promql::native::{Literal, literal_end, literals};
 
-use crate::literal::{self, Literal};
+/// The longest sequence of histograms.
+const ITEMS_MAX: usize = 100_000;
 
 /// A value of a sequence.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,56 +92,18 @@ fn items(text: &str) -> Result<Vec<Item>, String> {
     let mut items = Vec::new();
     let mut rest = text.trim();
     while !rest.is_empty() {
-        let end = if rest.starts_with("{{") {
-            // A histogram has spaces inside; `+{{…}}x5` may follow.
-            let mut end = rest.find("}}").map_or(rest.len(), |i| i + 2);
-            while rest[end..].starts_with(['+', '-']) && rest[end + 1..].starts_with("{{") {
-                end += rest[end..].find("}}").map_or(rest.len() - end, |i| i + 2);
-            }
-            end + rest[end..].find([' ', '\t']).unwrap_or(rest.len() - end)
+        let end = if let Some(end) = literal_end(rest) {
+            let all = literals(&rest[..end], ITEMS_MAX)?;
+            items.extend(all.into_iter().map(Item::Histogram));
+            end
         } else {
-            rest.find([' ', '\t']).unwrap_or(rest.len())
-        };
-        if rest.starts_with("{{") {
-            histograms(&rest[..end], &mut items)?;
-        } else {
+            let end = rest.find([' ', '\t']).unwrap_or(rest.len());
             item(&rest[..end], &mut items)?;
-        }
+            end
+        };
         rest = rest[end..].trim_start();
     }
     Ok(items)
-}
-
-/// Reads `{{…}}`, `{{…}}x3`, `{{…}}+{{…}}x3`.
-fn histograms(text: &str, items: &mut Vec<Item>) -> Result<(), String> {
-    let (body, times) = match text.rsplit_once("}}x") {
-        Some((_, times)) => (
-            &text[..text.len() - times.len() - 1],
-            times.parse::<usize>().map_err(|e| format!("{text}: {e}"))?,
-        ),
-        None => (text, 0),
-    };
-    let inside = |text: &str| -> Result<Literal, String> {
-        let inside = text.strip_prefix("{{").and_then(|t| t.strip_suffix("}}"));
-        literal::parse(inside.ok_or_else(|| format!("no histogram: {text:?}"))?)
-    };
-    let split = body.find("}}").map_or(body.len(), |at| at + 2);
-    let (first, step) = body.split_at(split);
-    let mut value = inside(first)?;
-    let step = match step.chars().next() {
-        None => None,
-        Some('+') => Some((inside(&step[1..])?, 1.0)),
-        Some('-') => Some((inside(&step[1..])?, -1.0)),
-        Some(_) => return Err(format!("{step:?} after a histogram")),
-    };
-    items.push(Item::Histogram(value.clone()));
-    for _ in 0..times {
-        if let Some((step, sign)) = &step {
-            value.histogram = literal::add(&value.histogram, &step.histogram, *sign)?;
-        }
-        items.push(Item::Histogram(value.clone()));
-    }
-    Ok(())
 }
 
 fn item(text: &str, items: &mut Vec<Item>) -> Result<(), String> {
