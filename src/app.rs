@@ -110,6 +110,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         metric_store::Config {
             retention: config.storage.metrics,
             rollup_retention: config.storage.metrics_5m,
+            hourly_retention: config.storage.metrics_1h,
             series_per_target_max: config.storage.series_per_target_max,
             disk_bytes_max: config.storage.disk,
             memory_bytes_max: shares.metrics,

@@ -68,10 +68,14 @@ pub(crate) struct Storage {
     /// Of samples older than this one of every five minutes is kept.
     #[serde(deserialize_with = "duration")]
     pub(crate) metrics: Duration,
-    /// Those are dropped when they are older than this; there are none where it is not longer
+    /// Of those older than this one of every hour is kept; there are none where it is not longer
     /// than `metrics`.
     #[serde(deserialize_with = "duration")]
     pub(crate) metrics_5m: Duration,
+    /// Those are dropped when they are older than this; there are none where it is not longer
+    /// than the two above.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) metrics_1h: Duration,
     /// How many series one target may have at the same time; newcomers are left out.
     pub(crate) series_per_target_max: usize,
 }
@@ -86,6 +90,7 @@ impl Default for Storage {
             logs: DAY * 14,
             metrics: DAY * 15,
             metrics_5m: DAY * 365,
+            metrics_1h: DAY * 5 * 365,
             series_per_target_max: metric_store::Config::default().series_per_target_max,
         }
     }
@@ -340,7 +345,7 @@ impl Config {
         let _ = write!(
             text,
             "listen: {}\ndata: {}\nstorage: {{ disk: {}, memory: {}, logs: {}, metrics: {}, \
-             metrics_5m: {}, series_per_target_max: {} }}\n",
+             metrics_5m: {}, metrics_1h: {}, series_per_target_max: {} }}\n",
             self.listen,
             self.data.display(),
             model::bytes::format(storage.disk).replace(' ', ""),
@@ -348,6 +353,7 @@ impl Config {
             model::duration::format(storage.logs),
             model::duration::format(storage.metrics),
             model::duration::format(storage.metrics_5m),
+            model::duration::format(storage.metrics_1h),
             storage.series_per_target_max,
         );
         let list = |items: &[String]| format!("[{}]", items.join(", "));

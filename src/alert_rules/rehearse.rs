@@ -342,6 +342,10 @@ impl SeriesCursor for Without {
 }
 
 impl SeriesReader for Overlay {
+    fn coarse_spans(&self) -> Vec<model::CoarseSpan> {
+        self.history.coarse_spans()
+    }
+
     fn select(&self, selection: &Selection) -> Result<Vec<Box<dyn SeriesCursor>>, StoreError> {
         let without = |inner| {
             let made = self.made.clone();

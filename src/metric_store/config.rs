@@ -7,6 +7,12 @@ use model::StoreError;
 /// A day, the span of one file of pages.
 pub(crate) const DAY_MS: i64 = 86_400_000;
 
+/// The time between two samples of a fine rollup: as far as an instant selector looks back.
+pub(crate) const FINE_MS: i64 = 300_000;
+
+/// The time between two samples of a coarse rollup.
+pub(crate) const COARSE_MS: i64 = 3_600_000;
+
 /// Settings of the metric store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -15,6 +21,9 @@ pub struct Config {
     /// How long a sample of every five minutes is kept; where this is not longer than
     /// `retention`, none is. Default: 365 days.
     pub rollup_retention: Duration,
+    /// How long a sample of every hour is kept; where this is not longer than the two others,
+    /// none is. Default: five years of 365 days.
+    pub hourly_retention: Duration,
     /// The oldest days are dropped when all files together take more bytes. Default: 10 GiB.
     pub disk_bytes_max: u64,
     /// Memory that head, index and caches may take, in bytes, estimated. A quarter is for caches;
@@ -37,6 +46,7 @@ impl Default for Config {
         Self {
             retention: Duration::from_hours(15 * 24),
             rollup_retention: Duration::from_hours(365 * 24),
+            hourly_retention: Duration::from_hours(5 * 365 * 24),
             disk_bytes_max: 10 << 30,
             memory_bytes_max: 256 << 20,
             out_of_order_window: Duration::from_hours(1),
@@ -47,11 +57,21 @@ impl Default for Config {
     }
 }
 
+/// How samples are kept until they are so old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Level {
+    /// The time between two of them; 0 as they came.
+    pub(crate) resolution_ms: i64,
+    /// Until when.
+    pub(crate) kept_ms: i64,
+}
+
 /// The same settings in milliseconds, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
     pub(crate) retention_ms: i64,
-    pub(crate) rollup_retention_ms: i64,
+    /// What samples become as they grow old: as they came first, then ever coarser.
+    pub(crate) levels: Vec<Level>,
     pub(crate) out_of_order_ms: i64,
     pub(crate) window_ms: i64,
     pub(crate) disk_bytes_max: u64,
@@ -70,9 +90,23 @@ impl Limits {
                 config.window
             )));
         }
+        let mut levels: Vec<Level> = Vec::new();
+        for (resolution_ms, kept) in [
+            (0, config.retention),
+            (FINE_MS, config.rollup_retention),
+            (COARSE_MS, config.hourly_retention),
+        ] {
+            let kept_ms = ms(kept).min(i64::MAX / 4);
+            if levels.iter().all(|finer| finer.kept_ms < kept_ms) {
+                levels.push(Level {
+                    resolution_ms,
+                    kept_ms,
+                });
+            }
+        }
         Ok(Self {
             retention_ms: ms(config.retention).min(i64::MAX / 4),
-            rollup_retention_ms: ms(config.rollup_retention).min(i64::MAX / 4),
+            levels,
             out_of_order_ms: ms(config.out_of_order_window).min(i64::MAX / 4),
             window_ms,
             disk_bytes_max: config.disk_bytes_max,
@@ -82,14 +116,24 @@ impl Limits {
         })
     }
 
-    /// Whether a day becomes a rollup when it is too old to stay as it is.
-    pub(crate) fn has_rollups(&self) -> bool {
-        self.rollup_retention_ms > self.retention_ms
-    }
-
     /// How long anything of a sample is kept.
     pub(crate) fn kept_ms(&self) -> i64 {
-        self.retention_ms.max(self.rollup_retention_ms)
+        let longest = self.levels.iter().map(|level| level.kept_ms).max();
+        longest.unwrap_or(self.retention_ms)
+    }
+
+    /// The levels that are coarser than a resolution, the finest of them first.
+    pub(crate) fn coarser_than(&self, resolution_ms: i64) -> impl Iterator<Item = &Level> {
+        let is_coarser = move |level: &&Level| level.resolution_ms > resolution_ms;
+        self.levels.iter().filter(is_coarser)
+    }
+
+    /// How long samples at a resolution are kept. Of a resolution that is not wanted any more,
+    /// what the next finer one says counts.
+    pub(crate) fn kept_at(&self, resolution_ms: i64) -> i64 {
+        let mut levels = self.levels.iter().rev();
+        let level = levels.find(|level| level.resolution_ms <= resolution_ms);
+        level.map_or(0, |level| level.kept_ms)
     }
 
     /// Where the window that a time lies in begins.

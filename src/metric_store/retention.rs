@@ -1,5 +1,5 @@
 //! What is too old, or too much, goes: whole days, and then the series that had samples only there.
-//! A day of samples leaves a rollup behind ([`crate::rollup`]), which goes last.
+//! A day of samples leaves rollups behind ([`crate::rollup`]), which go last.
 
 use std::sync::Arc;
 
@@ -10,7 +10,6 @@ use crate::catalogue::Segment;
 use crate::config::DAY_MS;
 use crate::index::Index;
 use crate::pages::DayKey;
-use crate::rollup::ROLLUP_MS;
 use crate::store::{MetricStore, Shared};
 
 /// The index is rebuilt when at least so many of its series, and a quarter of them, are dead.
@@ -80,28 +79,25 @@ impl Shared {
     /// Lets go of days that are wholly older than the retention, then of the oldest ones while all
     /// files together take more than they may.
     pub(crate) fn enforce_retention(&self, now_ms: i64) -> Result<(), StoreError> {
-        let is_over = |key: &DayKey, kept_ms: i64| {
-            key.start_ms.saturating_add(DAY_MS) <= now_ms.saturating_sub(kept_ms)
-        };
+        let is_over = |key: DayKey, kept_ms: i64| key.end_ms() <= now_ms.saturating_sub(kept_ms);
         let limits = &self.limits;
-        for key in self.files().into_iter().filter(|k| k.resolution_ms > 0) {
-            if is_over(&key, limits.rollup_retention_ms) {
-                self.drop_day(key)?;
-            }
-        }
         let mut n_rolled = 0;
-        for key in self.files().into_iter().filter(|k| k.resolution_ms == 0) {
-            if !is_over(&key, limits.retention_ms) {
-                break;
+        for key in self.files() {
+            let kept_ms = limits.kept_at(key.resolution_ms);
+            let is_there = self.segments().iter().any(|s| s.file() == key);
+            if !is_over(key, kept_ms) || !is_there {
+                continue;
             }
-            if limits.has_rollups() && !is_over(&key, limits.rollup_retention_ms) {
-                if n_rolled == ROLLED_AT_ONCE {
-                    break;
-                }
-                n_rolled += 1;
-                self.roll_up(key)?;
-            } else {
+            let mut coarser = limits.coarser_than(key.resolution_ms);
+            let Some(level) = coarser.find(|level| !is_over(key, level.kept_ms)) else {
                 self.drop_day(key)?;
+                continue;
+            };
+            let to = DayKey::rollup(level.resolution_ms, key.start_ms);
+            // Days wait for the last one of their week.
+            if is_over(to, kept_ms) && n_rolled < ROLLED_AT_ONCE {
+                n_rolled += 1;
+                self.roll_up(key.resolution_ms, to)?;
             }
         }
         while self.disk_bytes() > limits.disk_bytes_max && self.shed()? > 0 {}
@@ -120,56 +116,72 @@ impl Shared {
     /// nothing is sealed.
     ///
     /// The oldest day of samples becomes a rollup; when only the last days have samples as they
-    /// came, the oldest rollup goes; then the rest.
+    /// came, the oldest samples of every five minutes become samples of every hour, a week of them
+    /// at a time; when there are none, the oldest week of those goes; then the rest.
     pub(crate) fn shed(&self) -> Result<u64, StoreError> {
         let files = self.files();
         let n_raw = files.iter().filter(|k| k.resolution_ms == 0).count();
         let (raw, rollups) = files.split_at(n_raw);
-        match (raw.first(), rollups.first()) {
-            (Some(oldest), _) if n_raw > RAW_DAYS_MIN && self.limits.has_rollups() => {
-                match self.roll_up(*oldest) {
-                    Ok(freed) => Ok(freed),
-                    Err(error) => {
-                        self.metrics.rollups_failed.inc();
-                        tracing::warn!(%error, "a day has to go and leaves no rollup behind");
-                        self.drop_day(*oldest)
-                    }
+        let coarser = |key: &DayKey| self.limits.coarser_than(key.resolution_ms).next();
+        let raw_to_roll = raw.first().filter(|_| n_raw > RAW_DAYS_MIN);
+        let to_roll = raw_to_roll.or(rollups.first());
+        if let Some(oldest) = to_roll
+            && let Some(level) = coarser(oldest)
+        {
+            let to = DayKey::rollup(level.resolution_ms, oldest.start_ms);
+            return match self.roll_up(oldest.resolution_ms, to) {
+                Ok(freed) => Ok(freed),
+                Err(error) => {
+                    self.metrics.rollups_failed.inc();
+                    tracing::warn!(%error, "a day has to go and leaves no rollup behind");
+                    self.drop_day(*oldest)
                 }
-            }
-            (_, Some(oldest)) | (Some(oldest), None) => self.drop_day(*oldest),
-            (None, None) => Ok(0),
+            };
+        }
+        match rollups.first().or(raw.first()) {
+            Some(oldest) => self.drop_day(*oldest),
+            None => Ok(0),
         }
     }
 
-    /// Puts a sample of every five minutes in the place of a day; returns the bytes that this
-    /// frees once nobody reads it any more, at least one.
-    fn roll_up(&self, key: DayKey) -> Result<u64, StoreError> {
-        let segments = self.segments();
-        let parts = segments.iter().filter(|s| s.file() == key).cloned();
-        let parts: Vec<Arc<Segment>> = parts.collect();
-        drop(segments);
-        let before = self.days.disk_bytes_of(key);
-        let to = DayKey {
-            resolution_ms: ROLLUP_MS,
-            ..key
+    /// Puts a rollup in the place of the days at a resolution that lie in its file's span;
+    /// returns the bytes that this frees once nobody reads them any more, at least one.
+    fn roll_up(&self, resolution_ms: i64, to: DayKey) -> Result<u64, StoreError> {
+        let is_of = |key: DayKey| {
+            key.resolution_ms == resolution_ms && (to.start_ms..to.end_ms()).contains(&key.start_ms)
         };
+        let segments = self.segments();
+        // What the rollup's file has already becomes one with it.
+        let parts = segments
+            .iter()
+            .filter(|s| is_of(s.file()) || s.file() == to);
+        let mut parts: Vec<Arc<Segment>> = parts.cloned().collect();
+        parts.sort_by_key(|s| s.id);
+        drop(segments);
+        let keys: Vec<DayKey> = self.files().into_iter().filter(|k| is_of(*k)).collect();
+        let bytes_of = |keys: &[DayKey]| keys.iter().map(|k| self.days.disk_bytes_of(*k)).sum();
+        let before: u64 = bytes_of(&keys);
         let there = self.days.disk_bytes_of(to);
         let started = std::time::Instant::now();
-        self.merge(&parts, ROLLUP_MS)?;
+        self.merge(&parts, to)?;
         let n_parts = parts.len();
         drop(parts);
-        // Its segments went with the exchange; what it remembers of journals goes here.
-        self.catalogue.drop_day(key)?;
+        // Their segments went with the exchange; what they remember of journals goes here.
+        for key in &keys {
+            self.catalogue.drop_day(*key)?;
+        }
         self.delete_retired();
         let after = self.days.disk_bytes_of(to).saturating_sub(there);
-        self.metrics.days_rolled_up.inc();
+        self.metrics.days_rolled_up.inc_by(keys.len() as u64);
         tracing::info!(
-            day_ms = key.start_ms,
+            from_ms = to.start_ms,
+            resolution_ms = to.resolution_ms,
+            days = keys.len(),
             parts = n_parts,
             before,
             after,
             took_ms = started.elapsed().as_millis() as u64,
-            "kept a sample of every five minutes of the oldest day"
+            "kept fewer samples of the oldest days"
         );
         Ok(before.saturating_sub(after).max(1))
     }

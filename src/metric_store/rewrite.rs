@@ -17,8 +17,8 @@ use rustc_hash::FxHashMap;
 use crate::admin::tombstones::hide;
 use crate::catalogue::{Change, Segment};
 use crate::config::DAY_MS;
-use crate::pages::DayKey;
 use crate::pages::directory::Directory;
+use crate::pages::{Day, DayKey};
 use crate::read::cursor::SegmentPart;
 use crate::read::merge::sort_tail;
 use crate::rollup::Thinner;
@@ -100,39 +100,27 @@ impl Shared {
     /// Makes one segment of several of a day, without what is deleted.
     pub(crate) fn rewrite(&self, parts: &[Arc<Segment>]) -> Result<(), StoreError> {
         match parts.first() {
-            Some(first) => self.merge(parts, first.resolution_ms),
+            Some(first) => self.merge(parts, first.file()),
             None => Ok(()),
         }
     }
 
-    /// Makes one segment of several of a day, without what is deleted, at a resolution: that of
-    /// the parts, or a coarser one. What is damaged stops a rewriting, because the parts can
-    /// stay; of a rollup, whose parts are too old to stay, it is left out and counted.
-    pub(crate) fn merge(
-        &self,
-        parts: &[Arc<Segment>],
-        resolution_ms: i64,
-    ) -> Result<(), StoreError> {
+    /// Makes one segment of several, without what is deleted, in a file: that of the parts, or of
+    /// a rollup. What is damaged stops a rewriting, because the parts can stay; of a rollup, whose
+    /// parts are too old to stay, it is left out and counted.
+    pub(crate) fn merge(&self, parts: &[Arc<Segment>], to: DayKey) -> Result<(), StoreError> {
         let Some(first) = parts.first() else {
             return Ok(());
         };
-        let Some(day) = self.days.day(first.file()) else {
-            return Ok(());
-        };
-        let rolling = resolution_ms != first.resolution_ms;
-        let to = DayKey {
-            resolution_ms,
-            start_ms: first.day_ms,
-        };
-        let into = if rolling {
-            self.days.day_or_new(to)
-        } else {
-            day.clone()
-        };
-        let mut directories: Vec<(Arc<Segment>, Directory)> = Vec::new();
+        let rolling = parts.iter().any(|part| part.file() != to);
+        let mut directories: Vec<(Arc<Segment>, Arc<Day>, Directory)> = Vec::new();
         for part in parts {
+            let Some(day) = self.days.day(part.file()) else {
+                // Its file was dropped, and it with it.
+                continue;
+            };
             match day.read_directory(part.id) {
-                Ok(directory) => directories.push((part.clone(), directory)),
+                Ok(directory) => directories.push((part.clone(), day, directory)),
                 Err(error @ StoreError::Damaged(_)) if rolling => self.lose(&error),
                 Err(error) => return Err(error),
             }
@@ -142,16 +130,17 @@ impl Shared {
             .fold(RoaringBitmap::new(), |all, p| all | &p.series);
         let series = self.sorted(&all);
         let tombstones = self.tombstones();
+        let into = self.days.day_or_new(to);
         let id = self.catalogue.next_segment()?;
         into.delete_unknown(|known| self.is_known(known))?;
         let mut likely = LikelyTimes::default();
-        let mut thinner = Thinner::new(resolution_ms, first.day_ms.saturating_add(DAY_MS));
+        let mut thinner = Thinner::new(to);
         let written = into.write_segment(id, |writer| {
             writer.set_samples_max(CHUNK_SAMPLES);
             let mut samples = Samples::default();
             for run in series.chunks(SERIES_RUN) {
-                let of = |(segment, directory): &(Arc<Segment>, Directory)| {
-                    SegmentPart::new(segment, &day, directory, run, i64::MIN, i64::MAX)
+                let of = |(segment, day, directory): &(Arc<Segment>, Arc<Day>, Directory)| {
+                    SegmentPart::new(segment, day, directory, run, i64::MIN, i64::MAX)
                 };
                 let mut parts: Vec<SegmentPart> = directories.iter().filter_map(of).collect();
                 for (at, series) in run.iter().enumerate() {
@@ -188,8 +177,8 @@ impl Shared {
                 .map(|p| p.window_ms)
                 .min()
                 .unwrap_or(first.window_ms),
-            day_ms: first.day_ms,
-            resolution_ms,
+            day_ms: to.start_ms,
+            resolution_ms: to.resolution_ms,
             journal: parts.iter().map(|p| p.journal).max().unwrap_or(0),
             start_ms: written.start_ms,
             end_ms: written.end_ms,

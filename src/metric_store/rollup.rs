@@ -1,14 +1,15 @@
 //! What stays of a day when its samples are too old to be kept as they came: a sample of every
-//! five minutes.
+//! five minutes, and, when those are too old, of a week a sample of every hour. Both are made in
+//! the same way, the second of the first.
 //!
 //! The five minutes end at a full multiple of five minutes, which belongs to them. Their last
 //! sample stays, as of their end, so that an instant selector, which looks back five minutes,
 //! finds exactly one at any time; at a full multiple of five minutes it finds just what it found
-//! before. (The last of a day stands a millisecond before midnight: what is in a day's file lies
-//! within the day.) With their own times stay:
+//! before. (The last of a file stands a millisecond before midnight: what is in a file lies within
+//! its day or week.) With their own times stay:
 //!
-//! - of counters the first sample of the day and the two samples beside each reset, so that what a
-//!   counter grew by between two samples that stay is what it was;
+//! - of counters the first sample of the file and the two samples beside each reset, so that what
+//!   a counter grew by between two samples that stay is what it was;
 //! - a stale marker that is the last of its five minutes, and the sample before it.
 //!
 //! Whether a series is a counter is told by what its exposition said of the family. Where nothing
@@ -19,11 +20,10 @@ use std::collections::BTreeMap;
 
 use model::{Histogram, MetricKind, MetricMetadata, ResetHint, Samples, is_stale};
 
+use crate::config::DAY_MS;
 use crate::index::SeriesId;
+use crate::pages::DayKey;
 use crate::store::Shared;
-
-/// The time between two samples of a rollup: as far as an instant selector looks back.
-pub(crate) const ROLLUP_MS: i64 = 300_000;
 
 /// A series of which nothing is known and that falls more often in a day is no counter.
 const FALLS_MAX: usize = 48;
@@ -68,24 +68,28 @@ fn nature(name: &str, has_quantile: bool, families: &BTreeMap<String, MetricMeta
 #[derive(Debug)]
 pub(crate) struct Thinner {
     step_ms: i64,
-    day_end_ms: i64,
+    end_ms: i64,
+    /// A series of which nothing is known and that falls more often is no counter.
+    falls_max: usize,
     /// Which samples stay with their own time.
     kept: Vec<bool>,
     out: Samples,
 }
 
 impl Thinner {
-    /// For a day that ends at a time.
-    pub(crate) fn new(step_ms: i64, day_end_ms: i64) -> Self {
+    /// For the rollup that a file holds.
+    pub(crate) fn new(file: DayKey) -> Self {
+        let days = file.end_ms().saturating_sub(file.start_ms) / DAY_MS;
         Self {
-            step_ms: step_ms.max(1),
-            day_end_ms,
+            step_ms: file.resolution_ms.max(1),
+            end_ms: file.end_ms(),
+            falls_max: FALLS_MAX * usize::try_from(days).unwrap_or(1),
             kept: Vec::new(),
             out: Samples::default(),
         }
     }
 
-    /// `samples` are ascending and lie within the day.
+    /// `samples` are ascending and lie within the file's span.
     pub(crate) fn thin(&mut self, samples: &mut Samples, nature: Nature) {
         self.mark(samples, nature);
         self.out.clear();
@@ -96,7 +100,7 @@ impl Thinner {
             let end_ms = self.end_of(*time_ms);
             let is_last = times.get(at + 1).is_none_or(|t| self.end_of(*t) != end_ms);
             let time_ms = if is_last && !is_stale(*value) {
-                end_ms.min(self.day_end_ms - 1)
+                end_ms.min(self.end_ms - 1)
             } else if is_last || self.kept.get(at) == Some(&true) {
                 *time_ms
             } else {
@@ -145,7 +149,7 @@ impl Thinner {
         let counts = match nature {
             Nature::Counter => true,
             Nature::Gauge => false,
-            Nature::Unknown => falls.len() <= FALLS_MAX,
+            Nature::Unknown => falls.len() <= self.falls_max,
         };
         if counts {
             let beside = falls
@@ -186,16 +190,15 @@ fn histogram(samples: &Samples, at: usize) -> Option<&Histogram> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::FINE_MS;
     use model::stale_nan;
-
-    const DAY_END: i64 = 86_400_000;
 
     fn thinned(pairs: &[(i64, f64)], nature: Nature) -> Vec<(i64, u64)> {
         let mut samples = Samples::default();
         for (t, v) in pairs {
             samples.push(*t * 1000, *v);
         }
-        Thinner::new(ROLLUP_MS, DAY_END).thin(&mut samples, nature);
+        Thinner::new(DayKey::rollup(FINE_MS, 0)).thin(&mut samples, nature);
         let bits = samples.values.iter().map(|v| v.to_bits());
         samples.timestamps_ms.iter().copied().zip(bits).collect()
     }

@@ -35,7 +35,7 @@ pub use sample::{
     Exemplar, MetricKind, MetricMetadata, STALE_NAN_BITS, Sample, SampleSink, Scrape, SlotId,
     TargetId, is_stale, stale_nan,
 };
-pub use series::{Samples, Selection, SeriesCursor, SeriesReader};
+pub use series::{CoarseSpan, Samples, Selection, SeriesCursor, SeriesReader};
 pub use target::{
     DiscoveryState, DroppedTarget, Health, LogCollector, LogLoss, LogSource, LogSourceState,
     RelabelStep, ScrapeTarget,

@@ -69,6 +69,17 @@ impl Samples {
     }
 }
 
+/// A span of time of which samples are kept less often than they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CoarseSpan {
+    /// Where it begins, milliseconds since 1970-01-01 UTC.
+    pub start_ms: i64,
+    /// Where it ends, exclusive.
+    pub end_ms: i64,
+    /// A series has a sample every so many milliseconds.
+    pub resolution_ms: i64,
+}
+
 /// Walks one part of a selection, series by series, in label order.
 pub trait SeriesCursor: Send {
     /// Overwrites `samples` with the next series' samples and returns its labels, or `None` at
@@ -121,6 +132,12 @@ pub trait SeriesReader: Send + Sync {
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, StoreError> {
         let _ = (selectors, start_ms, end_ms);
         Ok(Vec::new())
+    }
+
+    /// The spans of which samples are kept less often than they came (rollups of what is old),
+    /// in order of their starts. Whoever looks back over a short range has to look further there.
+    fn coarse_spans(&self) -> Vec<CoarseSpan> {
+        Vec::new()
     }
 
     /// What is known of each metric family, by its name.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use model::{Samples, SeriesReader};
 
+use crate::coarse::Coarse;
 use crate::column::{Vector, is_present};
 use crate::eval;
 use crate::grid::Grid;
@@ -247,6 +248,7 @@ impl Engine {
                 .lookback_ms
                 .filter(|ms| *ms > 0)
                 .unwrap_or(self.options.lookback_ms),
+            coarse: Coarse::of(reader),
             range,
             is_range,
             notes: Arc::new(Notes::new(text)),

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use model::{Labels, Samples, Selection};
 use rayon::prelude::*;
 
+use crate::coarse::Reach;
 use crate::column::{Column, Map, Scalar, Series, Vector};
 use crate::functions::range::RangeFunction;
 use crate::grid::Grid;
@@ -93,7 +94,9 @@ impl<'e> Leaf<'e> {
     ) -> Result<Vec<F>, QueryError> {
         query.check_stop()?;
         let refs = query.look_at(self.selector, grid);
-        let selection = query.selection(
+        let reach = Reach::of(query, &self.source, &refs);
+        reach.note(query, &refs);
+        let mut selection = query.selection(
             self.selector,
             &refs,
             match &self.source {
@@ -102,6 +105,7 @@ impl<'e> Leaf<'e> {
             },
             rayon::current_num_threads(),
         );
+        selection.start_ms = reach.start_of(&refs, selection.start_ms);
         let cursors = query
             .reader
             .select(&selection)
@@ -112,6 +116,7 @@ impl<'e> Leaf<'e> {
             let mut fold = make()?;
             let mut samples = Samples::default();
             let mut columns = ColumnBuilder::new(query, &self.source, *grid, refs);
+            columns.reach(&reach);
             if summary {
                 columns.summarize();
             }

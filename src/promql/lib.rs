@@ -14,6 +14,7 @@
 //! Native histograms are a second kind of value beside the numbers; what can be computed of them
 //! is in `native`.
 
+mod coarse;
 mod column;
 mod engine;
 mod eval;

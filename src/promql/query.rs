@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use model::{SeriesReader, StoreError};
 use rustc_hash::FxHashSet;
 
+use crate::coarse::Coarse;
 use crate::engine::{Context, Options};
 use crate::grid::Grid;
 use crate::notes::Notes;
@@ -31,6 +32,8 @@ pub(crate) struct Query<'a> {
     pub(crate) context: &'a Context<'a>,
     /// How far an instant selector looks back, milliseconds.
     pub(crate) lookback_ms: i64,
+    /// Where samples are kept less often than they came.
+    pub(crate) coarse: Coarse,
     /// All steps of the query: what `@ start()` and `@ end()` mean, also in subqueries.
     pub(crate) range: Grid,
     /// Whether it is a range query, also where that has one step only.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use model::{Histogram, Labels, Samples, is_stale};
 
+use crate::coarse::Reach;
 use crate::column::{ABSENT, Column, Scalar, is_present};
 use crate::extent;
 use crate::functions::range::{Extended, MixedWindow, Slide, Window};
@@ -27,6 +28,8 @@ pub(crate) struct ColumnBuilder<'q> {
     refs: Grid,
     /// Whether only counts and sums of histograms are wanted.
     summary: bool,
+    /// How far each step looks back.
+    reach: Reach,
     params: Vec<f64>,
     marks: Vec<usize>,
     windows: Vec<(usize, usize)>,
@@ -43,6 +46,7 @@ impl<'q> ColumnBuilder<'q> {
             grid,
             refs,
             summary: false,
+            reach: Reach::default(),
             params: Vec::new(),
             marks: Vec::new(),
             windows: Vec::new(),
@@ -53,6 +57,11 @@ impl<'q> ColumnBuilder<'q> {
     /// Reads only counts and sums of histograms, and sees for itself which of them begin anew.
     pub(crate) fn summarize(&mut self) {
         self.summary = true;
+    }
+
+    /// Looks back as far as it takes where samples are kept less often than they came.
+    pub(crate) fn reach(&mut self, reach: &Reach) {
+        self.reach = reach.clone();
     }
 
     /// Overwrites `column` with a value for every step. May drop stale markers from `samples`.
@@ -109,7 +118,7 @@ impl<'q> ColumnBuilder<'q> {
                 continue;
             };
             let (time, latest) = (times[last], samples.values[last]);
-            let is_old = time <= time_ms.saturating_sub(self.query.lookback_ms);
+            let is_old = time <= time_ms.saturating_sub(self.lookback_ms(step));
             if is_old || is_stale(latest) {
                 column.values.push(ABSENT);
                 continue;
@@ -134,9 +143,46 @@ impl<'q> ColumnBuilder<'q> {
             while seen < times.len() && times[seen] < time_ms {
                 seen += 1;
             }
-            let value = extent::value_at(samples, seen, time_ms, self.query.lookback_ms);
+            let value = extent::value_at(samples, seen, time_ms, self.lookback_ms(step));
             column.values.push(value.unwrap_or(ABSENT));
         }
+    }
+
+    fn lookback_ms(&self, step: usize) -> i64 {
+        self.reach.at(step, self.query.lookback_ms)
+    }
+
+    /// Start and end of a step's window, of which `last_ms` is the last sample's time. A range
+    /// that reaches back to the sample before it is moved to end with a sample too, so that
+    /// nothing has to be extrapolated.
+    fn ends_of(&self, call: &RangeCall, step: usize, last_ms: i64) -> (i64, i64) {
+        let end_ms = if self.reaches_back(call, step) {
+            last_ms
+        } else {
+            self.refs.time_ms(step)
+        };
+        (end_ms.saturating_sub(call.range_ms), end_ms)
+    }
+
+    /// Whether the samples of a step's window reach back to the one before its range.
+    fn reaches_back(&self, call: &RangeCall, step: usize) -> bool {
+        call.function.needs_two && self.reach.is_longer(step, call.range_ms)
+    }
+
+    /// The first sample of a window that reaches back: the last one that is not after the start.
+    fn first_of(
+        &self,
+        call: &RangeCall,
+        step: usize,
+        times: &[i64],
+        (low, high): (usize, usize),
+    ) -> usize {
+        if !self.reaches_back(call, step) {
+            return low;
+        }
+        let (start_ms, _) = self.ends_of(call, step, times[high - 1]);
+        let before = times[low..high].partition_point(|t| *t <= start_ms);
+        low + before.saturating_sub(1)
     }
 
     /// Whether all steps have the same window and parameters.
@@ -155,7 +201,10 @@ impl<'q> ColumnBuilder<'q> {
         self.find_windows(call, times);
         let column = &mut column.values;
         let is_fixed = self.is_fixed(call);
-        if let Some(slide) = function.slide.filter(|_| !is_fixed && self.refs.count > 1) {
+        let many = !is_fixed && self.refs.count > 1;
+        // Windows that reach back are cut to their samples one by one.
+        let slides = many && (!function.needs_two || self.reach.is_empty());
+        if let Some(slide) = function.slide.filter(|_| slides) {
             column.resize(self.refs.count, ABSENT);
             let slice = Slide {
                 times_ms: times,
@@ -178,6 +227,7 @@ impl<'q> ColumnBuilder<'q> {
                 column.push(ABSENT);
                 continue;
             }
+            let low = self.first_of(call, step, times, (low, high));
             // A drop between the sample before the window and its first one does not count.
             let marks = self.marks.as_slice();
             while mark_high < marks.len() && marks[mark_high] < high {
@@ -188,13 +238,13 @@ impl<'q> ColumnBuilder<'q> {
             }
             self.params.clear();
             self.params.extend(call.params.iter().map(|p| p.at(step)));
-            let end_ms = self.refs.time_ms(step);
+            let (start_ms, end_ms) = self.ends_of(call, step, times[high - 1]);
             let window = Window {
                 times_ms: &times[low..high],
                 values: &values[low..high],
                 marks: &marks[mark_low..mark_high],
                 low,
-                start_ms: end_ms.saturating_sub(call.range_ms),
+                start_ms,
                 end_ms,
                 eval_ms: self.grid.time_ms(step),
                 params: &self.params,
@@ -222,7 +272,7 @@ impl<'q> ColumnBuilder<'q> {
         let (mut low, mut high) = (0, 0);
         for step in 0..self.refs.count {
             let end_ms = self.refs.time_ms(step);
-            let start_ms = end_ms.saturating_sub(call.range_ms);
+            let start_ms = end_ms.saturating_sub(self.reach.at(step, call.range_ms));
             while high < times.len() && times[high] <= end_ms {
                 high += 1;
             }
@@ -261,13 +311,18 @@ impl<'q> ColumnBuilder<'q> {
                 column.set(step, column.slot(0));
                 continue;
             }
-            let end_ms = self.refs.time_ms(step);
+            let newest = histogram_times
+                .get(last - 1)
+                .max(numbers.timestamps_ms[..high].last());
+            let last_ms = newest.copied().unwrap_or(i64::MIN);
+            let (start_ms, end_ms) = self.ends_of(call, step, last_ms);
+            let first = self.first_of(call, step, &histogram_times, (first, last));
             let window = MixedWindow {
                 times_ms: &numbers.timestamps_ms[low..high],
                 values: &numbers.values[low..high],
                 histogram_times_ms: &histogram_times[first..last],
                 histograms: &histograms[first..last],
-                start_ms: end_ms.saturating_sub(call.range_ms),
+                start_ms,
                 end_ms,
                 name,
                 notes: &self.query.notes,
@@ -287,8 +342,8 @@ impl<'q> ColumnBuilder<'q> {
         if !samples.histograms.is_empty() {
             return Err(no_histograms(call.place));
         }
-        let lookback_ms = self.query.lookback_ms;
         for step in 0..self.refs.count {
+            let lookback_ms = self.lookback_ms(step);
             let end_ms = self.refs.time_ms(step);
             let start_ms = end_ms.saturating_sub(call.range_ms);
             let around = extent::Around::find(samples, start_ms, end_ms, lookback_ms, call.extent);

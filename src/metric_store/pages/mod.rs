@@ -45,6 +45,7 @@ pub(crate) const SHAPE: database::Shape = database::Shape {
 const READERS_IDLE_MAX: usize = 4;
 
 const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 /// A file of which more than this part (one in so many) is free is shrunk.
 const FREE_PART: i64 = 5;
@@ -61,14 +62,20 @@ fn page_key(segment: u32, page: u32) -> i64 {
     i64::from(segment) << 32 | i64::from(page)
 }
 
-/// Which file: a day at a resolution.
+/// Which file: a day at a resolution, or a week, where there is a sample of every hour only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DayKey {
     /// The time between two samples of a rollup; 0 of samples as they came.
     pub(crate) resolution_ms: i64,
-    /// Where the day begins.
+    /// Where the day or week begins.
     pub(crate) start_ms: i64,
 }
+
+/// The span of a file of a sample every hour: a file takes some 60 KB even where it holds little.
+const WEEK_MS: i64 = 7 * crate::config::DAY_MS;
+
+/// A Monday, 1970-01-05: weeks begin on Mondays.
+const MONDAY_MS: i64 = 4 * crate::config::DAY_MS;
 
 impl DayKey {
     /// The file of samples as they came.
@@ -79,12 +86,29 @@ impl DayKey {
         }
     }
 
-    /// The file's name without its end: `2026-11-23`, `2026-11-23.5m`.
+    /// The file of a rollup that a time belongs to.
+    pub(crate) fn rollup(resolution_ms: i64, time_ms: i64) -> Self {
+        let span_ms = span_of(resolution_ms);
+        let first_ms = if span_ms == WEEK_MS { MONDAY_MS } else { 0 };
+        let whole = time_ms.saturating_sub(first_ms).div_euclid(span_ms);
+        Self {
+            resolution_ms,
+            start_ms: whole.saturating_mul(span_ms).saturating_add(first_ms),
+        }
+    }
+
+    /// Where the day or week ends, exclusive.
+    pub(crate) fn end_ms(self) -> i64 {
+        self.start_ms.saturating_add(span_of(self.resolution_ms))
+    }
+
+    /// The file's name without its end: `2026-11-23`, `2026-11-23.5m`, `2026-11-23.1h`.
     fn stem(self) -> String {
         let date = date_of(self.start_ms);
-        match self.resolution_ms / MINUTE_MS {
-            0 => date,
-            minutes => format!("{date}.{minutes}m"),
+        match (self.resolution_ms % HOUR_MS, self.resolution_ms / MINUTE_MS) {
+            (_, 0) => date,
+            (0, minutes) => format!("{date}.{}h", minutes / 60),
+            (_, minutes) => format!("{date}.{minutes}m"),
         }
     }
 
@@ -93,8 +117,12 @@ impl DayKey {
         let (date, resolution_ms) = match stem.split_once('.') {
             None => (stem, 0),
             Some((date, of)) => {
-                let minutes: i64 = of.strip_suffix('m')?.parse().ok()?;
-                (date, minutes.checked_mul(MINUTE_MS)?)
+                let (number, unit_ms) = match of.strip_suffix('h') {
+                    Some(hours) => (hours, HOUR_MS),
+                    None => (of.strip_suffix('m')?, MINUTE_MS),
+                };
+                let number: i64 = number.parse().ok()?;
+                (date, number.checked_mul(unit_ms)?)
             }
         };
         let start_ms = day_of(date)?;
@@ -103,6 +131,15 @@ impl DayKey {
             start_ms,
         };
         Some(key).filter(|key| key.stem() == stem)
+    }
+}
+
+/// The span of a file.
+fn span_of(resolution_ms: i64) -> i64 {
+    if resolution_ms >= crate::config::COARSE_MS {
+        WEEK_MS
+    } else {
+        crate::config::DAY_MS
     }
 }
 
@@ -472,14 +509,26 @@ mod tests {
             let date = date_of(days * crate::config::DAY_MS);
             assert_eq!(day_of(&date), Some(days * crate::config::DAY_MS), "{date}");
         }
-        for minutes in [0, 5, 60] {
+        let week = DayKey::rollup(HOUR_MS, 20_784 * crate::config::DAY_MS);
+        assert_eq!(week.stem(), "2026-11-23.1h");
+        assert_eq!(
+            DayKey::rollup(HOUR_MS, week.end_ms()).stem(),
+            "2026-11-30.1h"
+        );
+        for minutes in [0, 5, 60, 120] {
             let key = DayKey {
                 resolution_ms: minutes * MINUTE_MS,
                 start_ms: 20_780 * crate::config::DAY_MS,
             };
             assert_eq!(DayKey::of_stem(&key.stem()), Some(key));
         }
-        for bad in ["2026-11-23.0m", "2026-11-23.5", "2026-11-23.m", "x.5m"] {
+        for bad in [
+            "2026-11-23.0m",
+            "2026-11-23.5",
+            "2026-11-23.m",
+            "x.5m",
+            "2026-11-23.60m",
+        ] {
             assert_eq!(DayKey::of_stem(bad), None, "{bad}");
         }
         for bad in ["2026-02-30", "x", "2026-13-01", "meta"] {

@@ -16,13 +16,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{
-    Exemplar, Labels, Matcher, MetricMetadata, Selection, SeriesCursor, SeriesReader, StoreError,
-    TargetId,
+    CoarseSpan, Exemplar, Labels, Matcher, MetricMetadata, Selection, SeriesCursor, SeriesReader,
+    StoreError, TargetId,
 };
 use roaring::RoaringBitmap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalogue::Segment;
+use crate::config::DAY_MS;
 use crate::head::Frozen;
 use crate::head::places::Place;
 use crate::head::window::WindowData;
@@ -261,6 +262,34 @@ impl SeriesReader for MetricStore {
         let mut found: Vec<(Labels, Vec<Exemplar>)> = found.collect();
         found.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(found)
+    }
+
+    fn coarse_spans(&self) -> Vec<CoarseSpan> {
+        let mut spans: Vec<CoarseSpan> = Vec::new();
+        // Whether the segment before ended the last span.
+        let mut is_open = false;
+        for segment in self.shared().segments().iter() {
+            let resolution_ms = segment.resolution_ms;
+            let start_ms = segment.start_ms.div_euclid(DAY_MS).saturating_mul(DAY_MS);
+            let days = segment.end_ms.div_euclid(DAY_MS).saturating_add(1);
+            let end_ms = days.saturating_mul(DAY_MS);
+            match spans.last_mut().filter(|_| is_open) {
+                _ if resolution_ms == 0 => is_open = false,
+                // Days without samples are no reason for another span.
+                Some(last) if last.resolution_ms == resolution_ms => {
+                    last.end_ms = last.end_ms.max(end_ms);
+                }
+                _ => {
+                    is_open = true;
+                    spans.push(CoarseSpan {
+                        start_ms,
+                        end_ms,
+                        resolution_ms,
+                    });
+                }
+            }
+        }
+        spans
     }
 
     fn metadata(&self) -> BTreeMap<String, MetricMetadata> {

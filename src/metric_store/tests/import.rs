@@ -58,7 +58,7 @@ fn history_is_there_also_after_a_restart_and_only_once() {
 fn what_is_too_old_is_counted() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = common::open(dir.path(), NOW).0;
-    let times = [NOW - 24 * 367 * HOUR, NOW - HOUR, NOW + 24 * HOUR];
+    let times = [NOW - 24 * 5 * 366 * HOUR, NOW - HOUR, NOW + 24 * HOUR];
     let imported = store
         .import(vec![series(1, times.into_iter())], NOW)
         .expect("imports");

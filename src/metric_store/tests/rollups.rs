@@ -19,6 +19,7 @@ fn config() -> Config {
     Config {
         retention: Duration::from_hours(24),
         rollup_retention: Duration::from_hours(30 * 24),
+        hourly_retention: Duration::ZERO,
         ..Config::default()
     }
 }
@@ -214,6 +215,7 @@ fn for_want_of_space_samples_become_rollups_and_rollups_go_before_the_last_days(
     let config = Config {
         retention: Duration::from_hours(90 * 24),
         rollup_retention: Duration::from_hours(365 * 24),
+        hourly_retention: Duration::ZERO,
         ..Config::default()
     };
     let (store, metrics) = open_with(dir.path(), config, T0).expect("opens");

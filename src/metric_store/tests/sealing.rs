@@ -162,6 +162,7 @@ fn old_days_go_and_their_series_with_them() {
     let config = Config {
         retention: Duration::from_hours(48),
         rollup_retention: Duration::ZERO,
+        hourly_retention: Duration::ZERO,
         ..Config::default()
     };
     let (store, metrics) = open_with(dir.path(), config.clone(), T0).expect("opens");
@@ -217,6 +218,7 @@ fn the_disk_budget_drops_the_oldest_day() {
     let config = Config {
         disk_bytes_max: whole.disk_bytes - 1,
         rollup_retention: Duration::ZERO,
+        hourly_retention: Duration::ZERO,
         ..Config::default()
     };
     let (store, _) = open_with(dir.path(), config, T0 + 3 * DAY).expect("opens");

@@ -32,6 +32,9 @@ pub(crate) struct RangeFunction {
     pub(crate) needs_eval_time: bool,
     /// Whether it makes sense for counters only.
     pub(crate) wants_counter: bool,
+    /// Whether one sample tells it nothing. Where samples are kept less often than they came, its
+    /// ranges reach back to the sample before them, and end with the last one.
+    pub(crate) needs_two: bool,
     /// Refuses or comments on its parameters.
     pub(crate) check: Option<Check>,
 }
@@ -59,6 +62,7 @@ impl RangeFunction {
             keeps_name: false,
             needs_eval_time: false,
             wants_counter: false,
+            needs_two: false,
             check: None,
         }
     }

@@ -22,6 +22,7 @@ const DIFFERS: fn(f64, f64) -> bool =
     |before, now| before != now && !(before.is_nan() && now.is_nan());
 
 pub(super) const RATE: RangeFunction = RangeFunction {
+    needs_two: true,
     marks: Some(FALLS),
     wants_counter: true,
     mixed: Some(|w| mixed_rate(w, true, Some(w.end_ms - w.start_ms))),
@@ -36,6 +37,7 @@ pub(super) const RATE: RangeFunction = RangeFunction {
 };
 
 pub(super) const INCREASE: RangeFunction = RangeFunction {
+    needs_two: true,
     marks: Some(FALLS),
     wants_counter: true,
     mixed: Some(|w| mixed_rate(w, true, None)),
@@ -47,6 +49,7 @@ pub(super) const INCREASE: RangeFunction = RangeFunction {
 };
 
 pub(super) const DELTA: RangeFunction = RangeFunction {
+    needs_two: true,
     mixed: Some(|w| mixed_rate(w, false, None)),
     extended: Extended::Difference {
         is_counter: false,
@@ -56,6 +59,7 @@ pub(super) const DELTA: RangeFunction = RangeFunction {
 };
 
 pub(super) const IRATE: RangeFunction = RangeFunction {
+    needs_two: true,
     mixed: Some(|w| mixed_last_two(w, true)),
     ..RangeFunction::new(|w| {
         let Some((before, last, interval_ms)) = last_two(w) else {
@@ -68,6 +72,7 @@ pub(super) const IRATE: RangeFunction = RangeFunction {
 };
 
 pub(super) const IDELTA: RangeFunction = RangeFunction {
+    needs_two: true,
     mixed: Some(|w| mixed_last_two(w, false)),
     ..RangeFunction::new(|w| last_two(w).map_or(ABSENT, |(before, last, _)| last - before))
 };

@@ -8,6 +8,7 @@ use crate::query::execution;
 
 /// The slope of the line, per second.
 pub(super) const DERIV: RangeFunction = RangeFunction {
+    needs_two: true,
     slide: Some(|slide, out| {
         let first_ms = |step: usize| slide.times_ms[slide.windows[step].0];
         lines(slide, out, first_ms, |(slope, _), _| slope);
@@ -22,6 +23,7 @@ pub(super) const DERIV: RangeFunction = RangeFunction {
 
 /// Where the line will be some seconds after the step.
 pub(super) const PREDICT_LINEAR: RangeFunction = RangeFunction {
+    needs_two: true,
     needs_eval_time: true,
     slide: Some(|slide, out| {
         let eval_ms = |step: usize| slide.eval.time_ms(step);
@@ -40,6 +42,7 @@ pub(super) const PREDICT_LINEAR: RangeFunction = RangeFunction {
 
 /// Holt's linear method: a level smoothed by the first factor, a trend by the second.
 pub(super) const DOUBLE_EXPONENTIAL_SMOOTHING: RangeFunction = RangeFunction {
+    needs_two: true,
     check: Some(|_, factor, index, place| {
         if factor > 0.0 && factor < 1.0 {
             return Ok(());
