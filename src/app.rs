@@ -102,6 +102,8 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let tasks = Arc::new(Tasks::default());
     let shares = MemoryShares::of(config.storage.memory);
 
+    crate::backup::remove_leftovers(&data);
+
     // Stores.
     let state = StateStore::open(data.join("state.db"));
     let state = Arc::new(state.map_err(|error| explain_failed_start(&data, error))?);
@@ -133,12 +135,22 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     );
     let logs = Arc::new(logs.map_err(|error| explain_failed_start(&data, error))?);
     let received = own.register(receive::Metrics::new);
+    // Whatever writes samples writes to the store, and by the way to the remotes.
+    let tee = Arc::new(Tee::new(
+        metrics.clone(),
+        &data.join("remote_write"),
+        config.storage.remote_write_queue,
+        own.register(remote_write::Metrics::new),
+    ));
+    let sink: Arc<dyn SampleSink> = tee.clone();
+
     let budget = Arc::new(own.register(|registry| {
         DiskBudget::new(
             config.storage.disk,
             data.clone(),
             logs.clone(),
             metrics.clone(),
+            tee.clone(),
             received.journal_bytes.clone(),
             registry,
         )
@@ -163,15 +175,6 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             Ok(())
         }
     });
-
-    // Whatever writes samples writes to the store, and by the way to the remotes.
-    let tee = Arc::new(Tee::new(
-        metrics.clone(),
-        &data.join("remote_write"),
-        config.storage.remote_write_queue,
-        own.register(remote_write::Metrics::new),
-    ));
-    let sink: Arc<dyn SampleSink> = tee.clone();
 
     // Alerting.
     let engine = Arc::new(promql::Engine::new(promql::Options {
@@ -363,6 +366,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let services = Arc::new(Services {
         series_admin: metrics.clone(),
         admin_api: config.admin_api,
+        copying: Arc::new(Semaphore::new(1)),
         snapshot: Arc::new({
             let backup = Backup {
                 data: data.clone(),

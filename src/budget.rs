@@ -2,9 +2,11 @@
 //! (`storage.memory`).
 //!
 //! Each store drops what is older than its own retention. Beyond that the budget is one: while
-//! both together are larger than it, or the file system is nearly full, the store that is further
-//! above its share gives up its oldest part (a log partition, a day of metrics). Nothing is shed
-//! in silence: each time is a line in the log and a counter. Where giving up everything would not
+//! both stores and the queues for remotes together are larger than it, or the file system is
+//! nearly full, the oldest goes of (1) the queues, while they take more than a tenth of the budget:
+//! what waits there is stored here too; (2) the store that is further above its share (a log
+//! partition, a day of metrics); (3) the other store; (4) the queues. Nothing is shed in silence:
+//! each time is a line in the log and a counter. Where giving up everything would not
 //! make enough room, because others have filled the disk, nothing is given up: it would be lost
 //! for nothing.
 
@@ -19,10 +21,13 @@ use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use remote_write::Tee;
 use tracing::{error, info, warn};
 
 /// Of the disk budget: logs are larger and are shed first where both could be.
 const LOGS_SHARE: f64 = 0.7;
+/// Queues for remotes that take more than this part of the disk budget give way before the stores.
+const QUEUES_PART: u64 = 10;
 /// Free space that is left on a large file system, bytes: below it, data is shed even though the
 /// budget is not used up, because a full disk would stop all stores.
 const RESERVE_BYTES_MAX: u64 = 256 << 20;
@@ -67,7 +72,9 @@ impl MemoryShares {
 pub(crate) struct DiskUse {
     pub(crate) logs: u64,
     pub(crate) metrics: u64,
-    /// Of both, what can be given up: the journals cannot.
+    /// What waits to be sent to remotes.
+    pub(crate) queues: u64,
+    /// Of all, what can be given up: the journals cannot.
     pub(crate) sealed: u64,
     /// Free on the file system.
     pub(crate) free: u64,
@@ -77,7 +84,9 @@ pub(crate) struct DiskUse {
 
 impl DiskUse {
     fn used(self) -> u64 {
-        self.logs.saturating_add(self.metrics)
+        self.logs
+            .saturating_add(self.metrics)
+            .saturating_add(self.queues)
     }
 
     /// How much is too much; 0 when all is well.
@@ -149,14 +158,16 @@ pub(crate) fn explain_failed_start(
 enum Victim {
     Logs,
     Metrics,
+    Queues,
 }
 
-/// Keeps both stores within the budget.
+/// Keeps both stores, and what waits to be sent, within the budget.
 pub(crate) struct DiskBudget {
     pub(crate) bytes_max: u64,
     data: PathBuf,
     logs: Arc<LogStore>,
     metrics: Arc<MetricStore>,
+    queues: Arc<Tee>,
     /// Bytes of the journal of received lines.
     received: Gauge,
     used: Gauge,
@@ -173,6 +184,7 @@ impl DiskBudget {
         data: PathBuf,
         logs: Arc<LogStore>,
         metrics: Arc<MetricStore>,
+        queues: Arc<Tee>,
         received: Gauge,
         registry: &mut Registry,
     ) -> Self {
@@ -183,7 +195,7 @@ impl DiskBudget {
         reserve.set(FileSystem::of(&data).map_or(0, FileSystem::reserve) as i64);
         registry.register(
             "yagura_storage_disk_used_bytes",
-            "Logs and metrics on disk",
+            "Logs, metrics and what waits to be sent to remotes on disk",
             used.clone(),
         );
         registry.register("yagura_storage_disk_budget_bytes", "The disk budget", limit);
@@ -212,6 +224,7 @@ impl DiskBudget {
             data,
             logs,
             metrics,
+            queues,
             received,
             used,
             free,
@@ -225,11 +238,13 @@ impl DiskBudget {
     pub(crate) fn disk_use(&self) -> DiskUse {
         let disk = FileSystem::of(&self.data);
         let (logs, metrics) = (self.logs.stats().disk_bytes, self.metrics.stats());
+        let queues = self.queues.queue_bytes();
         let received = u64::try_from(self.received.get()).unwrap_or(0);
         DiskUse {
             logs: logs + received,
             metrics: metrics.disk_bytes,
-            sealed: (logs + metrics.disk_bytes).saturating_sub(metrics.journal_bytes),
+            queues,
+            sealed: (logs + metrics.disk_bytes + queues).saturating_sub(metrics.journal_bytes),
             free: disk.map_or(u64::MAX, |disk| disk.free),
             reserve: disk.map_or(0, FileSystem::reserve),
         }
@@ -278,7 +293,7 @@ impl DiskBudget {
     /// Gives up one part; returns its bytes, `None` when nothing is left to give up.
     fn shed_one(&self) -> Option<u64> {
         let before = self.disk_use();
-        let (store, freed) = order(before)
+        let (store, freed) = order(before, self.bytes_max)
             .into_iter()
             .find_map(|store| Some((store, self.drop_oldest(store)?)))?;
         self.shed.inc_by(freed);
@@ -297,6 +312,7 @@ impl DiskBudget {
         let freed = match victim {
             Victim::Logs => self.logs.drop_oldest(),
             Victim::Metrics => self.metrics.drop_oldest(),
+            Victim::Queues => self.queues.drop_oldest(),
         };
         match freed {
             Ok(0) => None,
@@ -310,11 +326,17 @@ impl DiskBudget {
 }
 
 /// Who gives way first, and who if that one has nothing.
-fn order(now: DiskUse) -> [Victim; 2] {
-    if now.logs as f64 >= now.used() as f64 * LOGS_SHARE {
+fn order(now: DiskUse, bytes_max: u64) -> [Victim; 3] {
+    let stores = now.logs.saturating_add(now.metrics);
+    let [first, second] = if now.logs as f64 >= stores as f64 * LOGS_SHARE {
         [Victim::Logs, Victim::Metrics]
     } else {
         [Victim::Metrics, Victim::Logs]
+    };
+    if now.queues > bytes_max / QUEUES_PART {
+        [Victim::Queues, first, second]
+    } else {
+        [first, second, Victim::Queues]
     }
 }
 
@@ -328,12 +350,13 @@ mod tests {
             let now = DiskUse {
                 logs,
                 metrics,
+                queues: 0,
                 sealed: logs + metrics,
                 free,
                 reserve: 50,
             };
             assert_eq!(now.to_shed(100), excess, "{now:?}");
-            assert_eq!(order(now)[0], first, "{now:?}");
+            assert_eq!(order(now, 100)[0], first, "{now:?}");
         };
         check(60, 40, 1000, 0, Victim::Metrics);
         check(80, 25, 1000, 5, Victim::Logs);
@@ -344,10 +367,29 @@ mod tests {
     }
 
     #[test]
+    fn queues_count_and_give_way_before_the_stores_when_they_are_large() {
+        let check = |queues, expected| {
+            let now = DiskUse {
+                logs: 80,
+                metrics: 10,
+                queues,
+                sealed: 90 + queues,
+                free: 1000,
+                reserve: 50,
+            };
+            assert_eq!(now.to_shed(90), queues);
+            assert_eq!(order(now, 100), expected);
+        };
+        check(11, [Victim::Queues, Victim::Logs, Victim::Metrics]);
+        check(10, [Victim::Logs, Victim::Metrics, Victim::Queues]);
+    }
+
+    #[test]
     fn nothing_is_given_up_for_nothing() {
         let now = DiskUse {
             logs: 20,
             metrics: 30,
+            queues: 0,
             sealed: 25,
             free: 10,
             reserve: 50,

@@ -7,7 +7,8 @@ use log_query::LogReader;
 use log_store::LogStore;
 use log_tail::LogTail;
 use metric_store::MetricStore;
-use serve::{StatusReport, Totals};
+use model::time;
+use serve::{Growth, StatusReport, Totals};
 
 use crate::budget::DiskBudget;
 use crate::config::Storage;
@@ -32,6 +33,21 @@ pub(crate) struct StatusSource {
 }
 
 impl StatusSource {
+    /// How the stores grow; `None` before there is an hour of sealed samples to judge by. Where
+    /// there is not yet an hour of sealed lines, there are few.
+    fn growth(&self) -> Option<Growth> {
+        let (now_ms, now_ns) = (time::now_ms(), time::now_ns());
+        let metrics = self.metrics.forecast(now_ms)?;
+        let logs = self.logs.bytes_per_day(now_ns).unwrap_or(0);
+        let days = self.storage.logs.as_secs_f64() / 86_400.0;
+        Some(Growth {
+            bytes_per_day: metrics.bytes_per_day.saturating_add(logs),
+            bytes_at_retention: metrics
+                .bytes_at_retention
+                .saturating_add((logs as f64 * days) as u64),
+        })
+    }
+
     /// How things stand now.
     pub(crate) fn report(&self) -> StatusReport {
         let live = self.live.report();
@@ -66,6 +82,8 @@ impl StatusSource {
             cpu_seconds: process.cpu_seconds,
             disk_logs_bytes: disk.logs,
             disk_metrics_bytes: disk.metrics,
+            disk_queues_bytes: disk.queues,
+            growth: self.growth(),
             disk_budget_bytes: self.budget.bytes_max,
             disk_free_bytes: disk.free,
             retention_logs_ms: self.storage.logs.as_millis() as i64,

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use state_store::StateStore;
 
 use super::ServeArgs;
-use crate::backup::{Backup, SNAPSHOTS, partial};
+use crate::backup::{Backup, PartialFolder, SNAPSHOTS, is_unfinished};
 use crate::config::Config;
 
 /// A copy of a large store takes minutes.
@@ -42,6 +42,13 @@ pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<()> {
         );
     }
     if metric_store::is_in_use(&metrics)? {
+        // Now, and not when the copy is made.
+        if args.folder.exists() {
+            bail!(
+                "{} exists: choose a folder that does not",
+                args.folder.display()
+            );
+        }
         let name = ask_for_snapshot(&config.listen)?;
         let made = config.data.join(SNAPSHOTS).join(name);
         take_over(&made, &args.folder)?;
@@ -137,13 +144,13 @@ fn reachable(listen: &str) -> String {
 
 /// Moves a copy to where it is wanted, also to another file system.
 fn take_over(made: &Path, folder: &Path) -> anyhow::Result<()> {
-    let partial = partial(folder)?;
     if fs::rename(made, folder).is_ok() {
         return Ok(());
     }
-    copy_folder(made, &partial)
-        .and_then(|()| fs::rename(&partial, folder))
+    let partial = PartialFolder::beside(folder)?;
+    copy_folder(made, partial.path())
         .with_context(|| format!("cannot copy {} to {}", made.display(), folder.display()))?;
+    partial.finish(folder)?;
     fs::remove_dir_all(made).with_context(|| format!("cannot remove {}", made.display()))
 }
 
@@ -166,6 +173,12 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
 pub(crate) fn check_data(folder: &Path) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let mut problems = Vec::new();
+    if is_unfinished(folder) {
+        bail!(
+            "{} is a copy that was cut short, or is still being made: make another one",
+            folder.display()
+        );
+    }
     let metrics = folder.join("metrics");
     if !metrics.join("meta.db").is_file() {
         bail!(

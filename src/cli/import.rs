@@ -134,11 +134,20 @@ fn tell(total: &Imported, report: &Report) -> anyhow::Result<()> {
     if report.more_notices > 0 {
         eprintln!("yagura: … and {} notices more", report.more_notices);
     }
+    if total.unstorable > 0 {
+        eprintln!(
+            "yagura: {} native histograms are inconsistent or too large and were left out",
+            total.unstorable
+        );
+    }
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
         "imported {} samples (there already: {}, too old or in the future: {}, left out: {})",
-        total.samples, total.known, total.out_of_range, report.left_out
+        total.samples,
+        total.known,
+        total.out_of_range,
+        report.left_out + total.unstorable
     )?;
     Ok(())
 }

@@ -249,6 +249,13 @@ impl LogStore {
         self.freed.notify_all();
     }
 
+    /// Bytes that a day of lines takes on disk, judged by the last day; `None` before an hour of
+    /// them is sealed.
+    pub fn bytes_per_day(&self, now_ns: i64) -> Option<u64> {
+        let rows: Vec<_> = self.partitions().iter().map(|p| p.row).collect();
+        retention::bytes_per_day(&rows, now_ns)
+    }
+
     /// Why lines cannot be sealed at present, in a sentence; `None` when all is well.
     pub fn last_error(&self) -> Option<String> {
         let state = self.state.lock();

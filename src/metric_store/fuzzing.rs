@@ -6,7 +6,7 @@ use model::{Histogram, Samples};
 
 use crate::codec::{CodecError, chunk};
 use crate::index::SeriesId;
-use crate::journal::rows::{RowDecoder, RowTaker};
+use crate::journal::row_decoder::{RowDecoder, RowTaker};
 use crate::pages::directory::Directory;
 
 /// Reads a chunk of a page.

@@ -12,9 +12,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{Labels, METRIC_NAME, MatchOp, Matcher, Samples, Selection, SeriesReader, StoreError};
+use model::{
+    Histogram, Labels, METRIC_NAME, MatchOp, Matcher, Samples, Selection, SeriesReader, StoreError,
+};
 
 use crate::catalogue::{Change, Segment};
+use crate::codec::histograms::is_storable;
 use crate::config::DAY_MS;
 use crate::index::SeriesId;
 use crate::pages::DayKey;
@@ -30,6 +33,8 @@ pub struct Imported {
     pub known: u64,
     /// Samples that are older than the retention, or in the future.
     pub out_of_range: u64,
+    /// Native histograms that are inconsistent or absurdly large.
+    pub unstorable: u64,
     /// Series with at least one new sample.
     pub series: u64,
 }
@@ -39,6 +44,7 @@ impl std::ops::AddAssign for Imported {
         self.samples += other.samples;
         self.known += other.known;
         self.out_of_range += other.out_of_range;
+        self.unstorable += other.unstorable;
         self.series += other.series;
     }
 }
@@ -89,6 +95,7 @@ impl MetricStore {
         let newest_ms = now_ms.saturating_add(AHEAD_MAX_MS);
         let mut windows: BTreeMap<i64, Window> = BTreeMap::new();
         for (labels, mut samples) in series {
+            imported.unstorable += leave_out_unstorable(&mut samples);
             sort_tail(&mut samples, 0);
             let times = &samples.timestamps_ms;
             let mut at = times.partition_point(|t| *t < oldest_ms);
@@ -248,13 +255,30 @@ fn join(first: &mut Samples, later: &Samples) {
     sort_tail(first, 0);
 }
 
+/// Takes away the native histograms that the store cannot keep, as it does where they are
+/// scraped; tells how many.
+fn leave_out_unstorable(samples: &mut Samples) -> u64 {
+    let bad = |(_, histogram): &&(usize, Arc<Histogram>)| !is_storable(histogram);
+    let bad: Vec<usize> = samples
+        .histograms
+        .iter()
+        .filter(bad)
+        .map(|(at, _)| *at)
+        .collect();
+    keep(samples, |at, _| bad.binary_search(&at).is_err())
+}
+
 /// Takes away the samples at these times, which ascend; tells how many.
 fn without(samples: &mut Samples, times: &[i64]) -> u64 {
-    let kept: Vec<usize> = (0..samples.len())
-        .filter(|at| {
-            let time = samples.timestamps_ms.get(*at);
-            time.is_some_and(|time| times.binary_search(time).is_err())
-        })
+    keep(samples, |_, time| times.binary_search(&time).is_err())
+}
+
+/// Takes away the samples that are not wanted, by place and time; tells how many.
+fn keep(samples: &mut Samples, is_wanted: impl Fn(usize, i64) -> bool) -> u64 {
+    let times = samples.timestamps_ms.iter().enumerate();
+    let kept: Vec<usize> = times
+        .filter(|(at, time)| is_wanted(*at, **time))
+        .map(|(at, _)| at)
         .collect();
     let gone = samples.len() - kept.len();
     if gone == 0 {

@@ -15,7 +15,8 @@ use crate::head::places::Place;
 use crate::head::target::{Sorted, Target};
 use crate::index::SeriesId;
 use crate::journal::file::{self, Header, Kind, Replayed};
-use crate::journal::rows::{RowDecoder, RowTaker, target_of};
+use crate::journal::row_decoder::{RowDecoder, RowTaker};
+use crate::journal::rows::target_of;
 use crate::journal::{OldFile, series};
 use crate::store::Shared;
 

@@ -7,7 +7,7 @@ use model::StoreError;
 use roaring::RoaringBitmap;
 
 use crate::catalogue::Segment;
-use crate::config::DAY_MS;
+use crate::config::{COARSE_MS, DAY_MS, FINE_MS};
 use crate::index::Index;
 use crate::pages::DayKey;
 use crate::store::{MetricStore, Shared};
@@ -33,11 +33,18 @@ const RAW_DAYS_MIN: usize = 2;
 pub struct Forecast {
     /// Bytes that a day of samples takes.
     pub bytes_per_day: u64,
-    /// How much of the past that is judged by, milliseconds: two hours at least, a week at most.
+    /// How much of the past that is judged by, milliseconds: an hour at least, a week at most.
     pub looked_at_ms: i64,
-    /// What all samples will take when the oldest ones reach the retention.
+    /// What all samples and rollups will take when the oldest ones reach the retention.
     pub bytes_at_retention: u64,
 }
+
+/// Less than this tells nothing of a day: the first window may be minutes only.
+const FORECAST_MIN_MS: i64 = 3_600_000;
+
+/// What rollups take of the bytes of the samples as they came, by resolution; measured at 15 s
+/// between scrapes.
+const ROLLED_PARTS: [(i64, f64); 2] = [(FINE_MS, 0.14), (COARSE_MS, 0.021)];
 
 impl Forecast {
     /// How many days of samples fit into so many bytes.
@@ -47,13 +54,14 @@ impl Forecast {
 }
 
 impl MetricStore {
-    /// What a day of samples takes on disk; `None` before the first window is sealed. Series that
+    /// What a day of samples takes on disk; `None` before an hour of them is sealed. Series that
     /// come and go, and the room that files keep free, are in it.
     pub fn forecast(&self, now_ms: i64) -> Option<Forecast> {
         let shared = self.shared();
         let from_ms = now_ms.saturating_sub(FORECAST_DAYS * DAY_MS);
         let segments = shared.segments();
-        let lately = || segments.iter().filter(|s| s.end_ms > from_ms);
+        let as_it_came = |s: &&Arc<Segment>| s.resolution_ms == 0 && s.end_ms > from_ms;
+        let lately = || segments.iter().filter(as_it_came);
         let first_ms = lately().map(|s| s.start_ms.max(from_ms)).min()?;
         let last_ms = lately().map(|s| s.end_ms).max()?;
         let bytes = lately().map(|s| {
@@ -61,16 +69,29 @@ impl MetricStore {
             let (whole, part) = (s.end_ms - s.start_ms, s.end_ms - s.start_ms.max(from_ms));
             s.bytes as f64 * (part.max(1) as f64 / whole.max(1) as f64)
         });
-        let looked_at_ms = (last_ms - first_ms).max(shared.limits.window_ms);
+        let looked_at_ms = last_ms.saturating_sub(first_ms);
+        if looked_at_ms < FORECAST_MIN_MS {
+            return None;
+        }
         // Catalogue and free pages: what the files have beyond the pages.
         let pages: u64 = segments.iter().map(|s| s.bytes).sum();
         let files = shared.disk_bytes().saturating_sub(shared.journals.bytes());
         let overhead = (files as f64 / pages.max(1) as f64).clamp(1.0, 2.0);
         let per_ms = bytes.sum::<f64>() * overhead / looked_at_ms as f64;
+        let mut at_retention = 0.0;
+        let mut since_ms = 0;
+        for level in &shared.limits.levels {
+            let part = ROLLED_PARTS
+                .iter()
+                .find(|(ms, _)| *ms == level.resolution_ms);
+            let part = part.map_or(1.0, |(_, part)| *part);
+            at_retention += per_ms * part * (level.kept_ms - since_ms) as f64;
+            since_ms = level.kept_ms;
+        }
         Some(Forecast {
             bytes_per_day: (per_ms * DAY_MS as f64) as u64,
             looked_at_ms,
-            bytes_at_retention: (per_ms * shared.limits.retention_ms as f64) as u64,
+            bytes_at_retention: at_retention as u64,
         })
     }
 }

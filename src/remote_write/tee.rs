@@ -134,6 +134,45 @@ impl Tee {
         self.changed.notify_one();
     }
 
+    /// Bytes of all queues on disk, those of remotes that are no longer in force included.
+    pub fn queue_bytes(&self) -> u64 {
+        self.queued().iter().map(|r| r.queue.lock().bytes()).sum()
+    }
+
+    /// Drops the oldest file of the largest queue for want of space; what was not sent of it is
+    /// counted. Returns its bytes, 0 where no queue has more than the file that it writes.
+    ///
+    /// # Errors
+    /// Where it cannot be deleted.
+    pub fn drop_oldest(&self) -> Result<u64, StoreError> {
+        let remotes = self.queued();
+        let largest = remotes.iter().max_by_key(|r| r.queue.lock().bytes());
+        let Some(remote) = largest else {
+            return Ok(0);
+        };
+        let mut queue = remote.queue.lock();
+        let freed = queue.drop_oldest();
+        let (dropped, bytes) = (queue.take_dropped(), queue.bytes());
+        drop(queue);
+        let (label, metrics) = (Metrics::of(&remote.settings.name), &remote.metrics);
+        metrics.dropped.get_or_create(&label).inc_by(dropped);
+        metrics.queue_bytes.get_or_create(&label).set(bytes as i64);
+        freed
+    }
+
+    /// One remote for each queue.
+    fn queued(&self) -> Vec<Arc<Remote>> {
+        // In the order in which the locks are taken elsewhere.
+        let retired = self.retired.lock().clone();
+        let mut all = self.remotes();
+        for old in retired {
+            if !all.iter().any(|one| Arc::ptr_eq(&one.queue, &old.queue)) {
+                all.push(old);
+            }
+        }
+        all
+    }
+
     /// The remotes in force.
     pub(crate) fn remotes(&self) -> Vec<Arc<Remote>> {
         self.known.read().remotes.clone()

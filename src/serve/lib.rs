@@ -27,8 +27,8 @@ pub use metrics::Metrics;
 pub use pages::rule_id;
 pub use server::run;
 pub use services::{
-    ImportLines, Rehearse, RelabelSteps, RuleMissing, Services, StatusReport, TaskReport, Totals,
-    View,
+    Growth, ImportLines, Rehearse, RelabelSteps, RuleMissing, Services, StatusReport, TaskReport,
+    Totals, View,
 };
 
 use std::sync::Arc;

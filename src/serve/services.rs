@@ -41,6 +41,8 @@ pub struct Services {
     /// Makes a copy of everything that is stored, in the data folder; answers its name. An error
     /// is a sentence.
     pub snapshot: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
+    /// One permit: copies and cleanings, which may take minutes, go one at a time.
+    pub copying: Arc<Semaphore>,
     /// Logs.
     pub logs: Arc<dyn LogReader>,
     /// PromQL.
@@ -113,6 +115,15 @@ pub struct Rehearse {
     pub stop: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
+/// How the stores grow on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Growth {
+    /// Bytes that come in a day, logs and metrics.
+    pub bytes_per_day: u64,
+    /// What both will take when everything has reached the time that it is kept.
+    pub bytes_at_retention: u64,
+}
+
 /// A background task as the Status page shows it.
 #[derive(Debug, Clone, Default)]
 pub struct TaskReport {
@@ -182,6 +193,10 @@ pub struct StatusReport {
     pub disk_budget_bytes: u64,
     /// Free on the file system, bytes.
     pub disk_free_bytes: u64,
+    /// Bytes on disk: what waits to be sent to remotes.
+    pub disk_queues_bytes: u64,
+    /// How the two stores grow; `None` while it is too early to tell.
+    pub growth: Option<Growth>,
     /// Logs are kept for so long, milliseconds.
     pub retention_logs_ms: i64,
     /// Metrics are kept for so long, milliseconds.

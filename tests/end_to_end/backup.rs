@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
-use crate::appliance::{Site, append};
+use crate::appliance::{PATIENCE, Site, append, send_to};
 
 fn yagura(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_yagura"))
@@ -80,4 +81,146 @@ fn a_killed_yagura_is_copied_checked_and_started_again_from_the_copy() {
         "{}",
         said(&checked)
     );
+}
+
+/// The names in a folder, if it is there.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.collect()
+}
+
+#[test]
+fn a_running_yagura_is_copied_and_the_copy_has_the_samples() {
+    let site = Site::new();
+    append(
+        &site.path("logs/app.log"),
+        (0..50).map(|n| format!("line {n}")),
+    );
+    let running = site.start();
+    running.wait_for("samples", |y| y.value("count({job=\"node-exporter\"})"));
+    running.wait_for("the lines", |y| {
+        (y.logs("", 1000).len() == 50).then_some(())
+    });
+    let counted = "max_over_time(yagura_metric_store_samples_total[1h])";
+    let before = running.wait_for("its own count", |y| y.value(counted));
+    let (data, copy) = (site.path("data"), site.path("copy"));
+    let config = site.path("copied.yaml");
+    let listen = running.address.trim_start_matches("http://");
+    fs::write(&config, format!("listen: {listen}\n")).expect("writes");
+    // What somebody else has there stays, and is named.
+    let foreign = site.path("copy.partial");
+    fs::create_dir(&foreign).expect("makes");
+    fs::write(foreign.join("diary"), "precious").expect("writes");
+    let arguments = [
+        "backup",
+        text(&copy),
+        "--data",
+        text(&data),
+        "--config",
+        text(&config),
+    ];
+    let other = [
+        "backup",
+        text(&foreign),
+        arguments[2],
+        arguments[3],
+        arguments[4],
+        arguments[5],
+    ];
+    let refused = yagura(&other);
+    assert!(said(&refused).contains("exists"), "{}", said(&refused));
+    let made = yagura(&arguments);
+    assert!(made.status.success(), "{}", said(&made));
+    assert_eq!(fs::read(foreign.join("diary")).expect("reads"), b"precious");
+    assert!(names(&data.join("snapshots")).is_empty(), "it was moved");
+    // It went on scraping meanwhile.
+    running.wait_for("more samples", |y| y.value(counted).filter(|n| *n > before));
+    let checked = yagura(&["check", "data", text(&copy)]);
+    assert!(checked.status.success(), "{}", said(&checked));
+    // What is cut is named.
+    let cut = site.path("cut");
+    let status = Command::new("cp")
+        .args(["-r", text(&copy), text(&cut)])
+        .status();
+    assert!(status.expect("cp runs").success());
+    let meta = cut.join("metrics/meta.db");
+    let bytes = fs::read(&meta).expect("reads");
+    fs::write(&meta, &bytes[..bytes.len() / 2]).expect("writes");
+    let checked = yagura(&["check", "data", text(&cut)]);
+    assert!(!checked.status.success());
+    assert!(said(&checked).contains("meta.db"), "{}", said(&checked));
+    // Started from the copy, it has what there was when it was made.
+    running.kill();
+    fs::rename(&data, site.path("lost")).expect("moves");
+    fs::rename(&copy, &data).expect("moves");
+    let running = site.start();
+    let there = format!("max(max_over_time(yagura_metric_store_samples_total[1h])) >= {before}");
+    assert!(running.value(&there).is_some(), "samples from before");
+    assert!(
+        running
+            .value("count(last_over_time({job=\"node-exporter\"}[1h]))")
+            .is_some()
+    );
+}
+
+#[test]
+fn a_copy_that_is_cut_short_by_a_kill_is_told_and_cleaned_up() {
+    let site = Site::new();
+    append(
+        &site.path("logs/app.log"),
+        (0..5000).map(|n| format!("line {n}")),
+    );
+    let mut running = site.start();
+    running.wait_for("samples", |y| y.value("count({job=\"node-exporter\"})"));
+    running.wait_for("the lines", |y| {
+        (y.logs("", 10_000).len() == 5000).then_some(())
+    });
+    let data = site.path("data");
+    let snapshots = data.join("snapshots");
+    let deadline = Instant::now() + PATIENCE;
+    let partial = loop {
+        assert!(Instant::now() < deadline, "no copy was met under way");
+        let address = running.address.clone();
+        let asked =
+            std::thread::spawn(move || send_to(&address, "/api/v1/admin/tsdb/snapshot", &[], b""));
+        while !asked.is_finished()
+            && !names(&snapshots)
+                .iter()
+                .any(|name| name.ends_with(".partial"))
+        {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        running.kill();
+        let answer = asked.join().expect("does not panic");
+        let left = names(&snapshots);
+        if let Some(partial) = left.iter().find(|name| name.ends_with(".partial")) {
+            assert!(
+                answer.is_none(),
+                "nobody was told that it is there: {answer:?}"
+            );
+            break snapshots.join(partial);
+        }
+        // Too late: it was whole. Once more.
+        running = site.start();
+    };
+    let checked = yagura(&["check", "data", text(&partial)]);
+    assert!(!checked.status.success());
+    assert!(said(&checked).contains("cut short"), "{}", said(&checked));
+    let checked = yagura(&["check", "data", text(&data)]);
+    assert!(checked.status.success(), "{}", said(&checked));
+    let running = site.start();
+    assert!(!partial.exists(), "removed at the next start");
+    let lines = running.wait_for("the lines", |y| {
+        Some(y.logs("", 10_000).len()).filter(|n| *n == 5000)
+    });
+    assert_eq!(lines, 5000);
+    let (status, body) = running.post("/api/v1/admin/tsdb/snapshot", &[]);
+    assert_eq!(status, 200, "{body}");
+    let whole = names(&snapshots)
+        .into_iter()
+        .find(|name| !name.ends_with(".partial"));
+    let whole = snapshots.join(whole.expect("a copy"));
+    let checked = yagura(&["check", "data", text(&whole)]);
+    assert!(checked.status.success(), "{}", said(&checked));
 }

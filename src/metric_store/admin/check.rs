@@ -14,7 +14,7 @@ use crate::codec::chunk;
 use crate::errors::io_error;
 use crate::index::SeriesId;
 use crate::journal::file::{self, Kind};
-use crate::journal::rows::{RowDecoder, RowTaker};
+use crate::journal::row_decoder::{RowDecoder, RowTaker};
 use crate::journal::{self, series};
 use crate::pages::DayKey;
 use crate::pages::look::DayLook;

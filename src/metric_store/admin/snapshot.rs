@@ -32,8 +32,11 @@ impl Shared {
         let partial = folder.with_file_name(partial);
         let _one_at_a_time = self.maintenance.lock();
         if partial.exists() {
-            // Of a copy that was interrupted.
-            fs::remove_dir_all(&partial).map_err(io_error("delete", &partial))?;
+            // It may be of a copy that was cut short, but who knows.
+            return Err(StoreError::Refused(format!(
+                "{} exists: remove it, or choose another folder",
+                partial.display()
+            )));
         }
         let copied = self.copy_into(&partial).and_then(|()| {
             fs::rename(&partial, folder).map_err(io_error("rename", &partial))?;

@@ -15,6 +15,7 @@
 pub(crate) mod chunk;
 pub mod decimal;
 pub mod float;
+pub(crate) mod histogram_pieces;
 pub mod histograms;
 pub mod pack;
 pub mod times;

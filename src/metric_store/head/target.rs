@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::window::WindowData;
 use crate::codec;
 use crate::index::SeriesId;
-use crate::journal::rows::RowEncoder;
+use crate::journal::row_encoder::RowEncoder;
 
 /// A writer's target.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use model::{Buckets, Histogram};
 use crate::codec::CodecError;
 use crate::codec::decimal;
 use crate::codec::float::{get_xor, put_xor};
-use crate::codec::histograms::{
+use crate::codec::histogram_pieces::{
     get_layout, get_spans, put_layout, put_spans, reset_code, reset_of,
 };
 use crate::codec::varint::{Reader, put_varint, unzigzag, zigzag};

@@ -8,6 +8,8 @@
 
 pub(crate) mod file;
 pub(crate) mod histograms;
+pub(crate) mod row_decoder;
+pub(crate) mod row_encoder;
 pub(crate) mod rows;
 pub(crate) mod series;
 

@@ -8,57 +8,46 @@
 //! 4. A *histograms* record holds native histograms of one time, each against the one before it in
 //!    its slot ([`super::histograms`]).
 //!
-//! [`RowEncoder`] and [`RowDecoder`] keep the same memory of a target. After a record that could
-//! not be written, the encoder forgets; the target record that follows makes the decoder forget.
+//! [`super::row_encoder`] and [`super::row_decoder`] keep the same memory of a target. After a record
+//! that could not be written, the encoder forgets; the target record that follows makes the decoder
+//! forget.
 
-use std::sync::Arc;
-
-use model::Histogram;
-use rustc_hash::FxHashMap;
-
-use super::file::{begin_frame, end_frame};
-use super::histograms;
 use crate::codec::CodecError;
 use crate::codec::decimal::{self, SCALE_MAX};
 use crate::codec::float::{get_xor, put_xor};
-use crate::codec::varint::{Reader, put_text, put_varint, put_zigzag, unzigzag, zigzag};
-use crate::head::target::Slot;
-use crate::index::SeriesId;
+use crate::codec::varint::{Reader, put_varint, put_zigzag, unzigzag, zigzag};
 
-const RECORD_TARGET: u8 = 1;
-const RECORD_SLOTS: u8 = 2;
-const RECORD_ROW: u8 = 3;
-const RECORD_HISTOGRAMS: u8 = 4;
+pub(super) const RECORD_TARGET: u8 = 1;
+pub(super) const RECORD_SLOTS: u8 = 2;
+pub(super) const RECORD_ROW: u8 = 3;
+pub(super) const RECORD_HISTOGRAMS: u8 = 4;
 
 /// The row has the same slots as the target's row before.
-const SAME_SLOTS: u8 = 1;
+pub(super) const SAME_SLOTS: u8 = 1;
 
 /// A slot that the file does not know.
-const UNKNOWN: u8 = 255;
+pub(super) const UNKNOWN: u8 = 255;
 /// A slot whose values are no decimals.
 const RAW: u8 = 254;
 /// A slot that has no decimal scale yet.
-const FRESH: u8 = 253;
+pub(super) const FRESH: u8 = 253;
 
 /// A change begins with one of these, or with an even number: a difference of decimals.
 const CHANGE_DECIMAL: u8 = 1;
 const CHANGE_RAW: u8 = 3;
 
-/// Slot numbers from here on are damage.
-const SLOTS_MAX: u64 = 1 << 26;
-
 /// The last value of a slot and how it was written. `code` is a decimal scale or one of the
 /// constants above.
 #[derive(Debug, Clone, Copy)]
-struct Last {
-    code: u8,
-    value: f64,
+pub(super) struct Last {
+    pub(super) code: u8,
+    pub(super) value: f64,
 }
 
 /// Slots of a row as (first, count).
-type Runs = Vec<(u32, u32)>;
+pub(super) type Runs = Vec<(u32, u32)>;
 
-fn runs_of(samples: &[(u32, f64)], runs: &mut Runs) {
+pub(super) fn runs_of(samples: &[(u32, f64)], runs: &mut Runs) {
     runs.clear();
     for (slot, _) in samples {
         match runs.last_mut() {
@@ -68,176 +57,8 @@ fn runs_of(samples: &[(u32, f64)], runs: &mut Runs) {
     }
 }
 
-/// What a window's journal knows of one target, on the writing side.
-#[derive(Debug, Default)]
-pub(crate) struct RowEncoder {
-    named: bool,
-    codes: Vec<u8>,
-    values: Vec<f64>,
-    last_ms: i64,
-    runs: Runs,
-    /// The last native histogram of each slot that has any.
-    histograms: FxHashMap<u32, Arc<Histogram>>,
-}
-
-impl RowEncoder {
-    /// Appends the records of a scrape, whose samples are ascending by slot.
-    pub(crate) fn encode(
-        &mut self,
-        target: u32,
-        name: &str,
-        time_ms: i64,
-        samples: &[(u32, f64)],
-        slots: &[Slot],
-        out: &mut Vec<u8>,
-    ) {
-        self.name(target, name, out);
-        self.introduce(target, samples, slots, out);
-        let at = begin_frame(out);
-        out.push(RECORD_ROW);
-        put_varint(out, u64::from(target));
-        put_zigzag(out, time_ms.wrapping_sub(self.last_ms));
-        self.last_ms = time_ms;
-        let mut runs = Runs::new();
-        runs_of(samples, &mut runs);
-        if runs == self.runs {
-            out.push(SAME_SLOTS);
-        } else {
-            out.push(0);
-            put_varint(out, runs.len() as u64);
-            let mut end = 0;
-            for (first, count) in &runs {
-                put_varint(out, u64::from(first - end));
-                put_varint(out, u64::from(*count));
-                end = first + count;
-            }
-            self.runs = runs;
-        }
-        let bits_at = out.len();
-        out.resize(bits_at + samples.len().div_ceil(8), 0);
-        for (i, (slot, value)) in samples.iter().enumerate() {
-            let slot = *slot as usize;
-            let (Some(code), Some(last)) = (self.codes.get_mut(slot), self.values.get_mut(slot))
-            else {
-                continue;
-            };
-            if value.to_bits() == last.to_bits() {
-                continue;
-            }
-            if let Some(byte) = out.get_mut(bits_at + i / 8) {
-                *byte |= 1 << (i % 8);
-            }
-            *code = put_change(
-                Last {
-                    code: *code,
-                    value: *last,
-                },
-                *value,
-                out,
-            );
-            *last = *value;
-        }
-        end_frame(out, at);
-    }
-
-    /// Appends the records of native histograms of one time, ascending by slot.
-    pub(crate) fn encode_histograms(
-        &mut self,
-        target: u32,
-        name: &str,
-        time_ms: i64,
-        samples: &[(u32, Arc<Histogram>)],
-        slots: &[Slot],
-        out: &mut Vec<u8>,
-    ) {
-        self.name(target, name, out);
-        self.introduce(target, samples, slots, out);
-        let at = begin_frame(out);
-        out.push(RECORD_HISTOGRAMS);
-        put_varint(out, u64::from(target));
-        put_zigzag(out, time_ms.wrapping_sub(self.last_ms));
-        self.last_ms = time_ms;
-        put_varint(out, samples.len() as u64);
-        let mut last_slot = 0;
-        for (slot, histogram) in samples {
-            put_varint(out, u64::from(slot - last_slot));
-            last_slot = *slot;
-            let before = self.histograms.insert(*slot, histogram.clone());
-            histograms::encode(histogram, before.as_deref(), out);
-        }
-        end_frame(out, at);
-    }
-
-    fn name(&mut self, target: u32, name: &str, out: &mut Vec<u8>) {
-        if !self.named {
-            let at = begin_frame(out);
-            out.push(RECORD_TARGET);
-            put_varint(out, u64::from(target));
-            put_text(out, name);
-            end_frame(out, at);
-            self.named = true;
-        }
-    }
-
-    fn introduce<V>(
-        &mut self,
-        target: u32,
-        samples: &[(u32, V)],
-        slots: &[Slot],
-        out: &mut Vec<u8>,
-    ) {
-        let known = |codes: &[u8], slot: u32| {
-            codes
-                .get(slot as usize)
-                .is_some_and(|code| *code != UNKNOWN)
-        };
-        let new = samples
-            .iter()
-            .filter(|(slot, _)| !known(&self.codes, *slot))
-            .count();
-        if new == 0 {
-            return;
-        }
-        let at = begin_frame(out);
-        out.push(RECORD_SLOTS);
-        put_varint(out, u64::from(target));
-        put_varint(out, new as u64);
-        let (mut last_slot, mut last_series) = (0u32, 0i64);
-        for (slot, _) in samples {
-            if known(&self.codes, *slot) {
-                continue;
-            }
-            let Some(state) = slots.get(*slot as usize) else {
-                continue;
-            };
-            put_varint(out, u64::from(slot - last_slot));
-            put_zigzag(out, i64::from(state.series) - last_series);
-            (last_slot, last_series) = (*slot, i64::from(state.series));
-            let at = *slot as usize;
-            if self.codes.len() <= at {
-                self.codes.resize(at + 1, UNKNOWN);
-                self.values.resize(at + 1, 0.0);
-            }
-            if let Some(code) = self.codes.get_mut(at) {
-                *code = FRESH;
-            }
-        }
-        end_frame(out, at);
-    }
-
-    /// Forgets everything, because the last records did not reach the file.
-    pub(crate) fn forget(&mut self) {
-        *self = Self::default();
-    }
-
-    pub(crate) fn memory_bytes(&self) -> usize {
-        // A histogram here is usually the very one that the head's tail holds too.
-        self.codes.capacity() * 9 + self.runs.capacity() * 8 + self.histograms.capacity() * 24
-    }
-}
-
 /// Appends a change and returns the slot's new code.
-fn put_change(last: Last, value: f64, out: &mut Vec<u8>) -> u8 {
+pub(super) fn put_change(last: Last, value: f64, out: &mut Vec<u8>) -> u8 {
     if last.code <= SCALE_MAX
         && let Some(integer) = decimal::integer(value, last.code)
         && let Some(before) = decimal::integer(last.value, last.code)
@@ -263,7 +84,7 @@ fn put_change(last: Last, value: f64, out: &mut Vec<u8>) -> u8 {
 }
 
 /// The inverse of [`put_change`].
-fn get_change(reader: &mut Reader<'_>, last: Last) -> Result<Last, CodecError> {
+pub(super) fn get_change(reader: &mut Reader<'_>, last: Last) -> Result<Last, CodecError> {
     let change = reader.varint()?;
     if change & 1 == 0 {
         let before = decimal::integer(last.value, last.code)
@@ -294,171 +115,17 @@ pub(crate) fn target_of(body: &[u8]) -> Result<u32, CodecError> {
         .map_err(|_| CodecError::Malformed("a target number beyond 32 bits"))
 }
 
-/// Takes what a window's journal says, in order.
-pub(crate) trait RowTaker {
-    /// A target and its number in this file.
-    fn target(&mut self, target: u32, name: &str);
-    /// The series of a slot.
-    fn slot(&mut self, target: u32, slot: u32, series: SeriesId);
-    /// A scrape, ascending by slot.
-    fn row(&mut self, target: u32, time_ms: i64, samples: &[(u32, f64)]);
-    /// Native histograms of one time, ascending by slot.
-    fn histograms(&mut self, target: u32, time_ms: i64, samples: &[(u32, Arc<Histogram>)]);
-}
-
-/// What the reading side knows of one target.
-#[derive(Debug, Default)]
-struct Known {
-    last: Vec<Last>,
-    last_ms: i64,
-    runs: Runs,
-    histograms: FxHashMap<u32, Arc<Histogram>>,
-}
-
-/// Reads the records of one file.
-#[derive(Debug, Default)]
-pub(crate) struct RowDecoder {
-    targets: FxHashMap<u32, Known>,
-    samples: Vec<(u32, f64)>,
-}
-
-impl RowDecoder {
-    /// Reads a record's body.
-    pub(crate) fn decode(
-        &mut self,
-        body: &[u8],
-        taker: &mut impl RowTaker,
-    ) -> Result<(), CodecError> {
-        let mut reader = Reader::new(body);
-        let kind = reader.byte()?;
-        let target = u32::try_from(reader.varint()?)
-            .map_err(|_| CodecError::Malformed("a target number beyond 32 bits"))?;
-        if kind == RECORD_TARGET {
-            self.targets.insert(target, Known::default());
-            taker.target(target, reader.text()?);
-            return Ok(());
-        }
-        let known = self
-            .targets
-            .get_mut(&target)
-            .ok_or(CodecError::Malformed("a target without a name"))?;
-        match kind {
-            RECORD_SLOTS => known.slots(&mut reader, |slot, series| {
-                taker.slot(target, slot, series);
-            }),
-            RECORD_ROW => {
-                let time_ms = known.row(&mut reader, &mut self.samples)?;
-                taker.row(target, time_ms, &self.samples);
-                Ok(())
-            }
-            RECORD_HISTOGRAMS => {
-                let mut samples = Vec::new();
-                let time_ms = known.histograms(&mut reader, &mut samples)?;
-                taker.histograms(target, time_ms, &samples);
-                Ok(())
-            }
-            _ => Err(CodecError::Malformed("an unknown record")),
-        }
-    }
-}
-
-impl Known {
-    fn slots(
-        &mut self,
-        reader: &mut Reader<'_>,
-        mut take: impl FnMut(u32, SeriesId),
-    ) -> Result<(), CodecError> {
-        let (mut slot, mut series) = (0u64, 0i64);
-        for _ in 0..reader.varint()? {
-            slot = slot.saturating_add(reader.varint()?);
-            series = series.wrapping_add(reader.zigzag()?);
-            let id = SeriesId::try_from(series)
-                .map_err(|_| CodecError::Malformed("a series number beyond 32 bits"))?;
-            if slot >= SLOTS_MAX {
-                return Err(CodecError::Malformed("a slot number beyond the limit"));
-            }
-            let unknown = Last {
-                code: UNKNOWN,
-                value: 0.0,
-            };
-            if self.last.len() <= slot as usize {
-                self.last.resize(slot as usize + 1, unknown);
-            }
-            if let Some(last) = self.last.get_mut(slot as usize) {
-                last.code = FRESH;
-            }
-            take(slot as u32, id);
-        }
-        Ok(())
-    }
-
-    fn row(
-        &mut self,
-        reader: &mut Reader<'_>,
-        samples: &mut Vec<(u32, f64)>,
-    ) -> Result<i64, CodecError> {
-        samples.clear();
-        let time_ms = self.last_ms.wrapping_add(reader.zigzag()?);
-        self.last_ms = time_ms;
-        if reader.byte()? & SAME_SLOTS == 0 {
-            self.runs.clear();
-            let mut end = 0u64;
-            for _ in 0..reader.varint()? {
-                let first = end.saturating_add(reader.varint()?);
-                let count = reader.varint()?;
-                end = first.saturating_add(count);
-                if end > self.last.len() as u64 {
-                    return Err(CodecError::Malformed("a row beyond the slots"));
-                }
-                self.runs.push((first as u32, count as u32));
-            }
-        }
-        let count: usize = self.runs.iter().map(|(_, n)| *n as usize).sum();
-        let bits = reader.bytes(count.div_ceil(8))?;
-        let slots = self.runs.iter().flat_map(|(first, n)| *first..first + n);
-        for (i, slot) in slots.enumerate() {
-            let last = self
-                .last
-                .get_mut(slot as usize)
-                .filter(|last| last.code != UNKNOWN)
-                .ok_or(CodecError::Malformed("a row with an unknown slot"))?;
-            if bits.get(i / 8).is_some_and(|b| b >> (i % 8) & 1 == 1) {
-                *last = get_change(reader, *last)?;
-            }
-            samples.push((slot, last.value));
-        }
-        Ok(time_ms)
-    }
-
-    fn histograms(
-        &mut self,
-        reader: &mut Reader<'_>,
-        samples: &mut Vec<(u32, Arc<Histogram>)>,
-    ) -> Result<i64, CodecError> {
-        let time_ms = self.last_ms.wrapping_add(reader.zigzag()?);
-        self.last_ms = time_ms;
-        let mut slot = 0u64;
-        for _ in 0..reader.varint()? {
-            slot = slot.saturating_add(reader.varint()?);
-            let known = self.last.get(slot as usize);
-            if known.is_none_or(|last| last.code == UNKNOWN) {
-                return Err(CodecError::Malformed("a histogram of an unknown slot"));
-            }
-            let slot = slot as u32;
-            let before = self.histograms.get(&slot).map(|h| &**h);
-            let histogram = Arc::new(histograms::decode(reader, before)?);
-            self.histograms.insert(slot, histogram.clone());
-            samples.push((slot, histogram));
-        }
-        Ok(time_ms)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use model::Histogram;
     use proptest::prelude::*;
 
-    use super::*;
+    use super::super::row_decoder::{RowDecoder, RowTaker};
+    use super::super::row_encoder::RowEncoder;
+    use crate::head::target::Slot;
+    use crate::index::SeriesId;
 
     #[derive(Debug, Default, PartialEq)]
     struct Taken {

@@ -363,9 +363,14 @@ fn read_directory_of(
     })
 }
 
-/// A SQLite database's main file, log and shared memory.
-fn database_files(path: &Path) -> [PathBuf; 3] {
-    ["", "-wal", "-shm"].map(|suffix| {
+/// What SQLite puts beside a database's main file: its log, the log's index, and, while the file is
+/// new, a rollback journal.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// A SQLite database's files, the main one first.
+fn database_files(path: &Path) -> [PathBuf; 4] {
+    let [wal, shm, journal] = BESIDE;
+    ["", wal, shm, journal].map(|suffix| {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
         PathBuf::from(name)
@@ -396,6 +401,12 @@ impl Days {
             let stem = path.file_stem().and_then(|s| s.to_str());
             if let (true, Some(key)) = (is_database, stem.and_then(DayKey::of_stem)) {
                 days.insert(key, Arc::new(Day::new(dir, key)));
+            }
+            // The process ended while it deleted a day.
+            let name = path.to_string_lossy();
+            let main = BESIDE.iter().find_map(|end| name.strip_suffix(end));
+            if main.is_some_and(|main| !Path::new(main).exists()) {
+                fs::remove_file(&path).map_err(io_error("delete", &path))?;
             }
         }
         Ok(Self {

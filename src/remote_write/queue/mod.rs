@@ -209,15 +209,27 @@ impl Queue {
             number,
             bytes: HEAD.len() as u64,
         });
-        while self.bytes() + FILE_BYTES > self.bytes_max && self.files.len() > 1 {
-            if let Some(oldest) = self.files.pop_front() {
-                // What was read is sent, or about to be.
-                self.dropped += self.unread(oldest.number);
-                let path = self.path(oldest.number);
-                fs::remove_file(&path).map_err(failed("delete", &path))?;
-            }
-        }
+        while self.bytes() + FILE_BYTES > self.bytes_max && self.drop_oldest()? > 0 {}
         Ok(())
+    }
+
+    /// Drops the oldest file for want of space; returns its bytes, 0 where there is only the one
+    /// that is being written.
+    ///
+    /// # Errors
+    /// Where it cannot be deleted.
+    pub fn drop_oldest(&mut self) -> Result<u64, StoreError> {
+        if self.files.len() < 2 {
+            return Ok(0);
+        }
+        let Some(oldest) = self.files.pop_front() else {
+            return Ok(0);
+        };
+        // What was read is sent, or about to be.
+        self.dropped += self.unread(oldest.number);
+        let path = self.path(oldest.number);
+        fs::remove_file(&path).map_err(failed("delete", &path))?;
+        Ok(oldest.bytes)
     }
 
     fn write(&mut self, body: &Writer) -> Result<(), StoreError> {

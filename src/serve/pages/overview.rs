@@ -79,7 +79,7 @@ pub(crate) async fn page(State(services): State<Arc<Services>>, visit: Visit) ->
     let sources = (services.log_sources)();
     let report = (services.status)();
     let stats = services.logs.stats();
-    let disk = Disk::new(&report, &stats, visit.now_ms);
+    let disk = Disk::new(&report);
     let mut cards = problems(&Evidence {
         groups: &groups,
         targets: &targets,

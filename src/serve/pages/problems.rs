@@ -252,7 +252,6 @@ fn label(name: &str, value: &str) -> Label {
 mod tests {
     use super::*;
     use alert_rules::{ActiveAlert, RuleKind, RuleSnapshot};
-    use log_query::LogStoreStats;
     use model::Labels;
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -301,7 +300,7 @@ mod tests {
 
     fn found(groups: &[GroupSnapshot], targets: &[ScrapeTarget]) -> Vec<Problem> {
         let report = StatusReport::default();
-        let disk = Disk::new(&report, &LogStoreStats::default(), 0);
+        let disk = Disk::new(&report);
         problems(&Evidence {
             groups,
             targets,

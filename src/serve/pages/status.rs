@@ -10,7 +10,7 @@ use log_query::LogStoreStats;
 use crate::html::Tone;
 use crate::request::Visit;
 use crate::shell::{Page, Shell, render};
-use crate::{Services, StatusReport, TaskReport, humanize};
+use crate::{Growth, Services, StatusReport, TaskReport, humanize};
 
 /// Share of a budget from which on someone should look.
 pub(crate) const NEARLY_FULL: f64 = 0.9;
@@ -31,7 +31,7 @@ struct StatusPage {
 pub(crate) async fn page(State(services): State<Arc<Services>>, visit: Visit) -> Response {
     let report = (services.status)();
     let logs = services.logs.stats();
-    let disk = Disk::new(&report, &logs, visit.now_ms);
+    let disk = Disk::new(&report);
     let mut tasks: Vec<TaskRow> = report.tasks.iter().map(TaskRow::new).collect();
     // Trouble first; the sort keeps the start order within each.
     tasks.sort_by_key(|task| std::cmp::Reverse(task.tone));
@@ -77,10 +77,12 @@ impl StatusPage {
 /// The disk budget and how long it lasts.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Disk {
-    /// Shares of the budget: logs, metrics.
-    pub(crate) shares: [f64; 2],
+    /// Shares of the budget: logs, metrics, queues for remotes.
+    pub(crate) shares: [f64; 3],
     pub(crate) logs: u64,
     pub(crate) metrics: u64,
+    /// What waits for remotes.
+    pub(crate) queues: u64,
     pub(crate) used: u64,
     pub(crate) budget: u64,
     pub(crate) free: u64,
@@ -90,73 +92,61 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Computes the forecast: what is kept now was collected since the oldest line, so that is
-    /// the rate; a budget that retention by age never reaches lasts for ever.
-    pub(crate) fn new(report: &StatusReport, logs: &LogStoreStats, now_ms: i64) -> Self {
-        /// Less than this says nothing about a day.
-        const KNOWN_AFTER_MS: i64 = 600_000;
-        const DAY_MS: f64 = 86_400_000.0;
-
-        let used = report.disk_logs_bytes + report.disk_metrics_bytes;
+    /// Says how long the budget lasts: for ever where everything that is kept fits into it.
+    pub(crate) fn new(report: &StatusReport) -> Self {
+        let used = report.disk_logs_bytes + report.disk_metrics_bytes + report.disk_queues_bytes;
         // The budget may be larger than what the file system has left.
         let reachable = report
             .disk_budget_bytes
             .min(used.saturating_add(report.disk_free_bytes));
         let left = reachable.saturating_sub(used);
         let full = share(used, reachable);
-        let oldest_ms = match logs.oldest_ns {
-            0 => report.started_ms,
-            ns => (ns / 1_000_000).min(report.started_ms),
-        };
-        let age_ms = now_ms - oldest_ms;
-        let days_kept = report.retention_logs_ms.max(report.retention_metrics_ms) as f64 / DAY_MS;
-        let (tone, sentence) = if reachable < report.disk_budget_bytes && full >= NEARLY_FULL {
+        let is_short = reachable < report.disk_budget_bytes && full >= NEARLY_FULL;
+        let sentence = if is_short {
             let free = humanize::bytes(report.disk_free_bytes);
-            (
-                Tone::Err,
-                format!("the file system has only {free} left, less than the budget allows"),
-            )
-        } else if age_ms < KNOWN_AFTER_MS || used == 0 {
-            (
-                Tone::Fine,
-                "a forecast comes after ten minutes of collecting".to_owned(),
-            )
+            format!("the file system has only {free} left, less than the budget allows")
         } else {
-            let per_day = used as f64 / (age_ms as f64 / DAY_MS);
-            let days = left as f64 / per_day;
-            let rate = format!("{} a day", humanize::bytes(per_day as u64));
-            if days_kept > 0.0 && days_kept * per_day <= reachable as f64 {
-                let kept = humanize::span_ms((days_kept * DAY_MS) as i64);
-                (
-                    Tone::Fine,
-                    format!("{rate}: the budget holds all of the {kept} that are kept"),
-                )
-            } else if left == 0 || full >= 0.98 {
-                (
-                    Tone::Fine,
-                    format!("{rate}: the budget is used, the oldest data makes room"),
-                )
-            } else {
-                let left = humanize::span_ms((days * DAY_MS) as i64);
-                (
-                    Tone::Fine,
-                    format!("{rate}: full in {left}, then the oldest data makes room"),
-                )
+            match report.growth {
+                None => {
+                    "too early to tell how fast it grows: a forecast comes after some two hours"
+                        .to_owned()
+                }
+                Some(growth) => forecast(growth, left, reachable),
             }
         };
         Self {
             shares: [
                 share(report.disk_logs_bytes, reachable),
                 share(report.disk_metrics_bytes, reachable),
+                share(report.disk_queues_bytes, reachable),
             ],
             logs: report.disk_logs_bytes,
             metrics: report.disk_metrics_bytes,
+            queues: report.disk_queues_bytes,
             used,
             budget: report.disk_budget_bytes,
             free: report.disk_free_bytes,
-            tone,
+            tone: if is_short { Tone::Err } else { Tone::Fine },
             sentence,
         }
+    }
+}
+
+/// How long the budget lasts, in words; so many bytes of it are left.
+fn forecast(growth: Growth, left: u64, reachable: u64) -> String {
+    /// From here on the oldest data goes while new data comes.
+    const FULL_PART: u64 = 50;
+    const DAY_MS: f64 = 86_400_000.0;
+    let rate = format!("{} a day", humanize::bytes(growth.bytes_per_day));
+    if growth.bytes_at_retention <= reachable {
+        let all = humanize::bytes(growth.bytes_at_retention);
+        format!("{rate}: the budget holds all that is kept, {all} in the end")
+    } else if left <= reachable / FULL_PART {
+        format!("{rate}: the budget is used, the oldest data makes room")
+    } else {
+        let days = left as f64 / growth.bytes_per_day.max(1) as f64;
+        let lasts = humanize::span_ms((days * DAY_MS) as i64);
+        format!("{rate}: full in {lasts}, then the oldest data makes room")
     }
 }
 
@@ -199,21 +189,21 @@ pub(crate) fn task_tone(task: &TaskReport) -> Tone {
 mod tests {
     use super::*;
 
-    const DAY_MS: i64 = 86_400_000;
     const GB: u64 = 1 << 30;
 
-    /// A forecast `days` after the first line, with so many GB used of a budget of 20.
-    fn forecast(days: f64, used_gb: u64, free_gb: u64, kept_days: i64) -> Disk {
+    /// A budget of 20 GB of which so many are used, with a growth and what comes of it in GB.
+    fn disk(used_gb: u64, free_gb: u64, growth: Option<(u64, u64)>) -> Disk {
         let report = StatusReport {
-            started_ms: DAY_MS,
             disk_logs_bytes: used_gb * GB,
             disk_budget_bytes: 20 * GB,
             disk_free_bytes: free_gb * GB,
-            retention_logs_ms: kept_days * DAY_MS,
+            growth: growth.map(|(a_day, in_the_end)| Growth {
+                bytes_per_day: a_day * GB,
+                bytes_at_retention: in_the_end * GB,
+            }),
             ..StatusReport::default()
         };
-        let now_ms = DAY_MS + (days * DAY_MS as f64) as i64;
-        Disk::new(&report, &LogStoreStats::default(), now_ms)
+        Disk::new(&report)
     }
 
     #[test]
@@ -221,25 +211,26 @@ mod tests {
         let check = |disk: Disk, tone: Tone, expected: &str| {
             assert_eq!((disk.tone, disk.sentence.as_str()), (tone, expected));
         };
-        let soon = "a forecast comes after ten minutes of collecting";
-        check(forecast(0.001, 1, 100, 14), Tone::Fine, soon);
+        let soon = "too early to tell how fast it grows: a forecast comes after some two hours";
+        check(disk(1, 100, None), Tone::Fine, soon);
         check(
-            forecast(1.0, 1, 100, 14),
+            disk(1, 100, Some((1, 14))),
             Tone::Fine,
-            "1 GB a day: the budget holds all of the 14 d that are kept",
+            "1 GB a day: the budget holds all that is kept, 14 GB in the end",
         );
+        // Most of it may be a backlog that was read in one go: that is no rate.
         check(
-            forecast(2.0, 4, 100, 14),
+            disk(4, 100, Some((2, 28))),
             Tone::Fine,
             "2 GB a day: full in 8 d, then the oldest data makes room",
         );
         check(
-            forecast(10.0, 20, 100, 14),
+            disk(20, 100, Some((2, 28))),
             Tone::Fine,
             "2 GB a day: the budget is used, the oldest data makes room",
         );
         check(
-            forecast(10.0, 10, 1, 14),
+            disk(10, 1, Some((1, 14))),
             Tone::Err,
             "the file system has only 1 GB left, less than the budget allows",
         );

@@ -251,6 +251,47 @@ async fn deleting_must_be_allowed_and_say_what() {
 }
 
 #[tokio::test]
+async fn copies_take_their_time_and_go_one_at_a_time() {
+    let (begun, wait_for_begin) = std::sync::mpsc::channel();
+    let (end, wait_for_end) = std::sync::mpsc::channel();
+    let wait_for_end = std::sync::Mutex::new(wait_for_end);
+    let house = Arc::new(Services {
+        // Longer than any question may take.
+        query_timeout: std::time::Duration::ZERO,
+        snapshot: Arc::new(move || {
+            begun.send(()).expect("is waited for");
+            let wait = wait_for_end.lock().expect("nobody panics");
+            wait.recv().map_err(|error| error.to_string())?;
+            Ok("whole".to_owned())
+        }),
+        ..services(model::time::now_ms())
+    });
+    let post = |path: &str| {
+        let request = Request::post(path).header(header::HOST, "localhost:9849");
+        let request = request.body(Body::empty()).expect("a request");
+        serve::router(house.clone()).oneshot(request)
+    };
+    let snapshot = "/api/v1/admin/tsdb/snapshot";
+    let first = tokio::spawn(post(snapshot));
+    tokio::task::spawn_blocking(move || wait_for_begin.recv())
+        .await
+        .expect("runs")
+        .expect("begins");
+    for path in [snapshot, "/api/v1/admin/tsdb/clean_tombstones"] {
+        let second = post(path).await.expect("an answer");
+        assert_eq!(second.status(), StatusCode::CONFLICT, "{path}");
+        let body = to_bytes(second.into_body(), 1 << 20).await.expect("whole");
+        let body = String::from_utf8_lossy(&body);
+        assert!(body.contains("is under way"), "{body}");
+    }
+    end.send(()).expect("is waited for");
+    let first = first.await.expect("runs").expect("an answer");
+    assert_eq!(first.status(), StatusCode::OK);
+    let again = post("/api/v1/admin/tsdb/clean_tombstones").await;
+    assert_eq!(again.expect("an answer").status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn expressions_are_formatted_and_taken_apart() {
     let formatted = data("/api/v1/format_query?query=sum(rate(hits_total%5B5m%5D))by(job)").await;
     assert_eq!(formatted, "sum by (job) (rate(hits_total[5m]))");

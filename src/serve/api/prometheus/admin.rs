@@ -2,7 +2,8 @@
 //!
 //! As in Prometheus the routes that destroy are off unless the configuration says `admin_api:
 //! true`. A snapshot destroys nothing and is how `yagura backup` copies a running Yagura; it may
-//! always be taken, and only into the data folder.
+//! always be taken, and only into the data folder. Both may take minutes on a large store: they
+//! go one at a time, and a second one is told so (409).
 
 use std::sync::Arc;
 
@@ -24,6 +25,28 @@ fn allowed(services: &Services) -> Result<Arc<dyn SeriesAdmin>, ApiError> {
     Err(ApiError::unavailable(
         "admin APIs disabled: set `admin_api: true` in the configuration file",
     ))
+}
+
+/// Runs what may take minutes: one at a time, without a limit of time, and to its end also when
+/// nobody waits for it any more.
+async fn alone<T: Send + 'static>(
+    services: &Arc<Services>,
+    work: impl FnOnce(&Services) -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let Ok(turn) = services.copying.clone().try_acquire_owned() else {
+        return Err(ApiError::conflict(
+            "a snapshot or a cleaning of deleted series is under way: ask again when it is done",
+        ));
+    };
+    let own = services.clone();
+    let work = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        work(&own)
+    });
+    work.await.map_err(|_| {
+        services.metrics.panics.inc();
+        ask::NoAnswer::Panicked.into()
+    })
 }
 
 /// `match[]` (at least one), `start`, `end`.
@@ -50,13 +73,13 @@ pub(super) async fn clean_tombstones(
     State(services): State<Arc<Services>>,
 ) -> Result<Response, ApiError> {
     let admin = allowed(&services)?;
-    ask::blocking(&services, move |_| admin.clean_tombstones()).await??;
+    alone(&services, move |_| admin.clean_tombstones()).await??;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Makes `DATA/snapshots/NAME` and tells the name.
 pub(super) async fn snapshot(State(services): State<Arc<Services>>) -> Result<Response, ApiError> {
-    let name = ask::blocking(&services, |services| (services.snapshot)())
+    let name = alone(&services, |services| (services.snapshot)())
         .await?
         .map_err(ApiError::internal)?;
     Ok(json::success(&json!({ "name": name })))
