@@ -132,6 +132,8 @@ impl Prometheus {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn settled(dir: &Path, text: &str) -> anyhow::Result<Prometheus> {

@@ -3,7 +3,8 @@
 //! 188 targets with 60,000 series: nodes, containers, applications. Every third scrape comes some
 //! milliseconds late with `jitter`; five of a hundred series are replaced each hour, as pods are.
 //! `benches/metrics.py` runs it; by hand:
-//! `cargo bench -p metric_store --bench corpus -- [HOURS] [jitter|steady]`.
+//! `cargo bench -p metric_store --bench corpus -- [HOURS] [jitter|steady]`. With `kinds` instead it
+//! tells what the values of each kind of series take, and nothing else.
 //!
 //! What is printed: CPU of scraping (journal included) and of sealing, bytes on disk, memory,
 //! the time until ready after a kill, and a read of 13,700 series.
@@ -11,6 +12,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use metric_store::codec::{self, Effort, Scratch};
 use metric_store::{Config, MetricStore, Metrics};
 use model::{
     Labels, Matcher, SampleSink, Samples, Scrape, Selection, SeriesAdmin, SeriesReader, SlotId,
@@ -183,8 +185,47 @@ fn targets(store: &MetricStore) -> Vec<Target> {
     targets
 }
 
+/// What values take on a page, by kind: two hours of a hundred series of each, without times,
+/// directories and the database around them.
+fn tell_kinds() {
+    const SERIES: u64 = 100;
+    const ROWS: usize = 480;
+    let mut scratch = Scratch::default();
+    let mut all = 0.0;
+    for kind in 0..20 {
+        let mut page = Vec::new();
+        for number in 0..SERIES {
+            let seed = (number * 31 + kind as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+            let mut dice = Dice(seed);
+            let state = dice.roll(1_000_000) as f64;
+            let mut series = Series {
+                slot: SlotId(0),
+                kind,
+                busy: 1 + dice.roll(40),
+                state,
+                dice,
+            };
+            let values: Vec<f64> = (0..ROWS).map(|_| series.next()).collect();
+            codec::encode(&values, Effort::Page, &mut scratch, &mut page);
+        }
+        let packed = zstd::bulk::compress(&page, 1).expect("compresses");
+        let n = SERIES as f64 * ROWS as f64;
+        let bytes = packed.len() as f64 / n;
+        all += bytes / 20.0;
+        eprintln!(
+            "kind {kind:2}: {:.3} bytes per value, {bytes:.3} compressed; {:.3} of the whole",
+            page.len() as f64 / n,
+            bytes / 20.0
+        );
+    }
+    eprintln!("all kinds: {all:.3} bytes per value");
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|a| a == "kinds") {
+        return tell_kinds();
+    }
     let hours = arguments
         .iter()
         .find_map(|a| a.parse::<i64>().ok())
