@@ -94,9 +94,10 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<()> {
         What::Vm { file } => json_lines::read(open(file)?, &mut take)?,
         What::Text { file } => {
             let format = format_of(file)?;
+            let mut lines = line::Lines::new(format);
             let parse = |text: &str| {
-                let (pairs, value, time_ms) = line::read_sample(text.as_bytes(), format)?;
-                Ok((Labels::from_pairs(pairs), value, time_ms))
+                let read = lines.read(text.as_bytes())?;
+                Ok(read.map(|(pairs, value, time_ms)| (Labels::from_pairs(pairs), value, time_ms)))
             };
             text::read(open(file)?, parse, &mut take)?
         }

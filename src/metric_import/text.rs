@@ -11,13 +11,13 @@ use crate::{ImportError, PART_SAMPLES, Report, Take};
 /// A sample of a line: its labels, value, and time in milliseconds where the line has one.
 pub type LineSample = (Labels, f64, Option<i64>);
 
-/// Reads lines up to the end. Lines that are bad or have no time are told in the report.
+/// Reads lines up to the end; `parse` gives nothing for a comment. Lines that are bad or have no time are told in the report.
 ///
 /// # Errors
 /// `Io` where reading fails, `Store` where the series are not taken.
 pub fn read(
     input: impl BufRead,
-    mut parse: impl FnMut(&str) -> Result<LineSample, String>,
+    mut parse: impl FnMut(&str) -> Result<Option<LineSample>, String>,
     take: &mut Take<'_>,
 ) -> Result<Report, ImportError> {
     let mut report = Report::default();
@@ -30,16 +30,17 @@ pub fn read(
             source,
         })?;
         let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
+        if line.is_empty() {
             continue;
         }
         match parse(line) {
-            Ok((labels, value, Some(time_ms))) => {
+            Ok(None) => {}
+            Ok(Some((labels, value, Some(time_ms)))) => {
                 series.entry(labels).or_default().push(time_ms, value);
                 report.samples += 1;
                 n_samples += 1;
             }
-            Ok((.., None)) => without_time += 1,
+            Ok(Some((.., None))) => without_time += 1,
             Err(why) => {
                 report.left_out += 1;
                 report.notice(format!("line {}: {why}", number + 1));
@@ -68,12 +69,16 @@ mod tests {
     fn lines_of_a_series_come_together() {
         let text = "# TYPE a gauge\na 1 5\nb 2 5\na 3 6\nc 1\nbad\n";
         let parse = |line: &str| {
+            if line.starts_with('#') {
+                return Ok(None);
+            }
             let mut words = line.split(' ');
             let name = words.next().unwrap_or_default().to_owned();
             let value = words.next().and_then(|w| w.parse().ok());
             let value = value.ok_or_else(|| "no value".to_owned())?;
             let time = words.next().and_then(|w| w.parse().ok());
-            Ok((Labels::from_pairs([("__name__", name)]), value, time))
+            let labels = Labels::from_pairs([("__name__", name)]);
+            Ok(Some((labels, value, time)))
         };
         let mut found = Vec::new();
         let report = read(text.as_bytes(), parse, &mut |part| {

@@ -295,6 +295,28 @@ mod tests {
     }
 
     #[test]
+    fn a_thousand_targets_never_come_at_once() {
+        let interval = Duration::from_secs(15);
+        let mut per_second = [0; 15];
+        let mut first = [0; 2];
+        for i in 0..1_000 {
+            let mut spec = spec(
+                &format!("job{}/10.0.{}.{}", i % 7, i / 250, i % 250),
+                interval,
+            );
+            per_second[(offset_ms(&spec) / 1_000) as usize] += 1;
+            spec.source = Source::OverLimit { count: 0, limit: 0 };
+            first[(first_turn(&spec, 0) / 1_000) as usize] += 1;
+        }
+        // 67 on average; a fair die seldom leaves these bounds.
+        assert!(
+            per_second.iter().all(|n| (35..=100).contains(n)),
+            "{per_second:?}"
+        );
+        assert!(first.iter().all(|n| (400..=600).contains(n)), "{first:?}");
+    }
+
+    #[test]
     fn small_delays_are_smoothed() {
         let interval = Duration::from_secs(15);
         assert_eq!(aligned(1002, 1000, interval), 1000);

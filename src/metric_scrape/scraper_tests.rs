@@ -82,6 +82,64 @@ fn plan(jobs: &str, locals: &[LocalTarget]) -> Plan {
     }
 }
 
+/// A server that answers everything with the same small page, for as many as may ask.
+async fn small_server() -> std::net::SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = Vec::new();
+                let mut part = [0; 4096];
+                while let Ok(n @ 1..) = stream.read(&mut part).await {
+                    request.extend_from_slice(&part[..n]);
+                    while let Some(end) = request.windows(4).position(|w| w == b"\r\n\r\n") {
+                        request.drain(..end + 4);
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\
+                            content-length: 4\r\n\r\na 1\n";
+                        if stream.write_all(answer).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_targets_are_all_scraped() {
+    let address = small_server().await;
+    let targets: Vec<String> = (0..1_000)
+        .map(|i| format!("{{targets: ['{address}'], labels: {{instance: 'i{i}'}}}}"))
+        .collect();
+    let jobs = format!(
+        "[{{job_name: many, scrape_interval: 2s, static_configs: [{}]}}]",
+        targets.join(",")
+    );
+    let f = start();
+    f.scraper.apply(plan(&jobs, &[])).expect("a good plan");
+    let times = |f: &Fixture, i: usize| {
+        f.sink
+            .times(&format!("a{{instance=\"i{i}\", job=\"many\"}}"))
+    };
+    f.until("two scrapes of each", |f| {
+        (0..1_000).all(|i| times(f, i).len() > 1)
+    })
+    .await;
+    let shown = f.scraper.targets();
+    assert_eq!(shown.len(), 1_000);
+    assert!(shown.iter().all(|target| target.health == Health::Up));
+    // They do not all come at the same time: the second turns are spread over the interval.
+    let mut tenths: Vec<i64> = (0..1_000).map(|i| times(&f, i)[1] / 200).collect();
+    tenths.sort_unstable();
+    tenths.dedup();
+    assert!(tenths.len() > 5, "{tenths:?}");
+}
+
 #[tokio::test]
 async fn targets_come_go_on_and_go() {
     let server = MockServer::start().await;

@@ -118,6 +118,40 @@ fn what_a_job_pushes_stays_fresh_until_it_is_deleted() {
 }
 
 #[test]
+fn a_target_with_too_many_series_keeps_those_that_it_has() {
+    let site = Site::new();
+    site.configure(&format!(
+        "{EVERY_SECOND}storage: {{ series_per_target_max: 30 }}\n"
+    ));
+    let yagura = site.start();
+    let page = |range: std::ops::Range<u32>| {
+        let lines = range.map(|i| format!("many{{i=\"{i}\"}} {i}\n"));
+        lines.collect::<String>()
+    };
+    assert_eq!(
+        push(&yagura, "PUT", "/metrics/job/many", &page(0..20)).0,
+        200
+    );
+    becomes(&yagura, "count(many)", 20.0);
+    // Ten more than there is room for: the old ones go on.
+    assert_eq!(
+        push(&yagura, "PUT", "/metrics/job/many", &page(0..40)).0,
+        200
+    );
+    yagura.wait_for("the refusal", |y| {
+        let targets = y.json("/api/v1/targets");
+        let targets = targets["data"]["activeTargets"].as_array()?.clone();
+        let mut targets = targets.iter();
+        let pushed = targets.find(|t| t["scrapePool"] == "pushgateway")?;
+        let error = pushed["lastError"].as_str()?;
+        error.contains("new series were not stored").then_some(())
+    });
+    assert_eq!(yagura.value("count(many{i=~\"1?.\"})"), Some(20.0));
+    assert!(yagura.value("count(many)").is_some_and(|n| n < 30.0));
+    assert_eq!(yagura.value("up{job=\"pushgateway\"}"), Some(1.0));
+}
+
+#[test]
 fn a_page_of_another_site_cannot_push() {
     let site = Site::new();
     let yagura = site.start();

@@ -6,7 +6,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
-use crate::appliance::{Site, send_to};
+use crate::appliance::{Site, encode, send_to};
 
 /// A configuration that sends everything under a label of its own.
 fn sending_to(url: &str) -> String {
@@ -162,6 +162,41 @@ fn prometheus_writes_to_yagura() {
     yagura.wait_for("a counter that was sent", |y| {
         y.value(r#"count(prometheus_tsdb_head_samples_appended_total{job="itself"}) > 0"#)
     });
+}
+
+/// Needs Debian's prometheus.
+#[test]
+fn prometheus_reads_from_yagura() {
+    let site = Site::new();
+    site.configure("prometheus: { global: { scrape_interval: 1s } }\n");
+    let yagura = site.start();
+    let address = free_address();
+    let config = format!(
+        "remote_read:\n- url: {}/api/v1/read\n  read_recent: true\n",
+        yagura.address
+    );
+    let Some(_prometheus) = prometheus(&site, &address, &config) else {
+        return;
+    };
+    yagura.wait_for("samples of its own", |y| {
+        y.value("count_over_time(up{job=\"node-exporter\"}[1m])")
+            .filter(|n| *n >= 2.0)
+    });
+    // It has no samples of its own: what it answers it has from Yagura.
+    let ask = |query: &str| {
+        let path = format!("/api/v1/query?query={}", encode(query));
+        let (status, answer) = send_to(&format!("http://{address}"), &path, &[], b"")?;
+        (status == 200 && answer.contains("\"value\":[")).then_some(answer)
+    };
+    yagura.wait_for("an answer of Prometheus", |_| {
+        ask("up{job=\"node-exporter\"} == 1")
+    });
+    let selected = "count({job=\"node-exporter\"} offset 2s)";
+    let here = yagura.value(selected).expect("series");
+    assert!(here > 50.0, "{here}");
+    let there = ask(selected).expect("the same question there");
+    let rate = "sum(rate(node_cpu_seconds_total[1m]))";
+    assert!(ask(rate).is_some(), "{there}");
 }
 
 /// Needs Debian's prometheus.

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds the fuzz targets and runs each for some time with the stable toolchain.
 #   tests/fuzz/run.sh SECONDS TARGET...
-# Targets: query logql promql line file rules block block_round_trip metric_page. What is found is written to
+# Targets: query logql promql line file rules exposition receive alertmanager block block_round_trip
+# metric_page. What is found is written to
 # target/fuzz/found/TARGET; running TARGET with such a file shows it again. Fails while there is
 # something in there: delete what is repaired.
 set -eu

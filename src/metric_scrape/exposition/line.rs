@@ -6,8 +6,9 @@
 
 use std::borrow::Cow;
 
-use model::METRIC_NAME;
+use model::{METRIC_NAME, MetricKind};
 
+use super::metadata::{self, Comment};
 use super::{Format, excerpt, number};
 
 /// An exemplar as a page writes it.
@@ -33,17 +34,57 @@ pub(crate) struct Tail<'a> {
 /// Name and value of a label as a page writes it, escapes resolved.
 pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
-/// Reads a whole sample line: its labels, its value, and its time in milliseconds where it has one.
-///
-/// # Errors
-/// What is wrong with it, a sentence without an end.
-pub fn read_sample(
-    line: &[u8],
+/// A sample line: its labels, its value, and its time in milliseconds where it has one.
+pub type SampleLine<'a> = (Vec<Pair<'a>>, f64, Option<i64>);
+
+/// Reads a page line by line, for those who want nothing but its samples.
+#[derive(Debug, Clone)]
+pub struct Lines {
     format: Format,
-) -> Result<(Vec<Pair<'_>>, f64, Option<i64>), String> {
-    let (key, tail) = line.split_at(key_end(line)?);
-    let tail = read_tail(tail, format)?;
-    Ok((read_key(key)?, tail.value, tail.timestamp_ms))
+    /// The type that the last TYPE line named.
+    kind: Option<MetricKind>,
+}
+
+impl Lines {
+    /// Before the first line of a page.
+    pub fn new(format: Format) -> Self {
+        Self { format, kind: None }
+    }
+
+    /// Reads the next line; nothing where it is a comment.
+    ///
+    /// # Errors
+    /// What is wrong with it, a sentence without an end.
+    pub fn read<'a>(&mut self, line: &'a [u8]) -> Result<Option<SampleLine<'a>>, String> {
+        if line.first() == Some(&b'#') {
+            if let Comment::Kind(_, kind) = metadata::read_comment(line)? {
+                self.kind = Some(kind);
+            }
+            return Ok(None);
+        }
+        let (key, tail) = line.split_at(key_end(line)?);
+        let tail = read_tail(tail, self.format)?;
+        let mut pairs = read_key(key)?;
+        normalize(&mut pairs, self.kind);
+        Ok(Some((pairs, tail.value, tail.timestamp_ms)))
+    }
+}
+
+/// Writes the bounds of histograms' buckets and the quantiles of summaries one way, as Prometheus
+/// 3 does: `le="1"` and `le="1.0"` are the same series.
+pub(crate) fn normalize(pairs: &mut [Pair<'_>], kind: Option<MetricKind>) {
+    let wanted = match kind {
+        Some(MetricKind::Histogram) => "le",
+        Some(MetricKind::Summary) => "quantile",
+        _ => return,
+    };
+    for (name, text) in pairs.iter_mut().filter(|(name, _)| name != METRIC_NAME) {
+        if name == wanted
+            && let Some(number) = number::value(text.as_bytes())
+        {
+            *text = number::label_text(number).into();
+        }
+    }
 }
 
 /// Finds where the key of a sample line ends, without looking closely at what it holds.
@@ -329,6 +370,22 @@ mod tests {
             r#"{"my name",a="b","c.d"="e"} 1"#,
             r#"__name__="my name",a="b",c.d="e""#,
         );
+    }
+
+    #[test]
+    fn bounds_of_buckets_are_written_one_way() {
+        let mut lines = Lines::new(Format::Text);
+        let mut le = |line: &str| {
+            let read = lines.read(line.as_bytes()).expect("a good line");
+            read.map(|(pairs, ..)| pairs[1].1.to_string())
+        };
+        assert_eq!(le("h_bucket{le=\"1\"} 1 5").as_deref(), Some("1"));
+        assert_eq!(le("# TYPE h histogram"), None);
+        assert_eq!(le("h_bucket{le=\"1\"} 1 5").as_deref(), Some("1.0"));
+        assert_eq!(le("# HELP s x"), None);
+        assert_eq!(le("# TYPE s summary"), None);
+        assert_eq!(le("s{quantile=\".5\"} 1 5").as_deref(), Some("0.5"));
+        assert!(lines.read(b"# TYPE s house").is_err());
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Pages in the text format and OpenMetrics, line by line.
 
-use model::{METRIC_NAME, MetricKind};
+use model::MetricKind;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::walk::Walk;
 use super::{Content, Key, Kind, Pages, Value};
-use crate::exposition::line::{self, Pair};
+use crate::exposition::line;
 use crate::exposition::metadata::{self, Comment};
 use crate::exposition::{Format, PageError, excerpt, number};
 
@@ -96,7 +96,7 @@ impl Walk<'_, '_> {
             return Ok(());
         }
         let mut pairs = line::read_key(text_key)?;
-        normalize(&mut pairs, kind);
+        line::normalize(&mut pairs, kind);
         let tail = line::read_tail(tail, self.options.format)?;
         self.new_sample(key, &pairs, tail.into())
     }
@@ -151,23 +151,6 @@ fn salt(kind: Option<MetricKind>) -> u64 {
         Some(MetricKind::Histogram) => 0x517c_c1b7_2722_0a95,
         Some(MetricKind::Summary) => 0x2545_f491_4f6c_dd1d,
         _ => 0,
-    }
-}
-
-/// Writes the bounds of histograms' buckets and the quantiles of summaries one way, as Prometheus
-/// 3 does: `le="1"` and `le="1.0"` are the same series.
-fn normalize(pairs: &mut [Pair<'_>], kind: Option<MetricKind>) {
-    let wanted = match kind {
-        Some(MetricKind::Histogram) => "le",
-        Some(MetricKind::Summary) => "quantile",
-        _ => return,
-    };
-    for (name, text) in pairs.iter_mut().filter(|(name, _)| name != METRIC_NAME) {
-        if name == wanted
-            && let Some(number) = number::value(text.as_bytes())
-        {
-            *text = number::label_text(number).into();
-        }
     }
 }
 

@@ -254,9 +254,62 @@ fn an_exponential_histogram_becomes_a_native_one() {
     // -1, 0, 1, 2 halved: -1, 0, 0, 1; and numbered from the other end.
     let buckets: Vec<_> = found.positive.iter().collect();
     assert_eq!(buckets, [(0, 1.0), (1, 2.0), (2, 3.0)]);
-    drop(inner);
-    let written = send(&receiver, &request("delta", "", data(1, 3)));
-    assert_eq!((written.histograms, written.rejected), (0, 1));
+}
+
+#[test]
+fn deltas_of_exponential_histograms_are_added_up() {
+    let (store, receiver) = receiver();
+    let delta = |time_ms: i64, scale, counts: &[u64]| {
+        let data = metric::Data::ExponentialHistogram(ExponentialHistogram {
+            data_points: vec![ExponentialHistogramDataPoint {
+                time_unix_nano: time_ms as u64 * 1_000_000,
+                count: counts.iter().sum::<u64>() + 1,
+                sum: Some(3.0),
+                scale,
+                zero_count: 1,
+                positive: Some(OtlpBuckets {
+                    offset: 0,
+                    bucket_counts: counts.to_vec(),
+                }),
+                ..ExponentialHistogramDataPoint::default()
+            }],
+            aggregation_temporality: 1,
+        });
+        request("d", "", data)
+    };
+    let newest = || {
+        let inner = store.0.lock();
+        let found = inner.histograms.iter().max_by_key(|((_, time), _)| *time);
+        found.expect("one").1.clone()
+    };
+    let first = delta(NOW_MS, 3, &[1, 2]);
+    send(&receiver, &first);
+    // It comes again: its sender had no answer.
+    send(&receiver, &first);
+    assert_eq!((newest().count, newest().zero_count), (4.0, 1.0));
+    send(&receiver, &delta(NOW_MS + 1, 3, &[0, 1, 4]));
+    let total = newest();
+    assert_eq!((total.schema, total.count, total.sum), (3, 10.0, 6.0));
+    let buckets: Vec<_> = total.positive.iter().collect();
+    assert_eq!(buckets, [(1, 1.0), (2, 3.0), (3, 4.0)]);
+    // The store is full: the delta counts once, when it comes again.
+    let third = delta(NOW_MS + 2, 2, &[5]);
+    store.0.lock().full = true;
+    let refused = receiver.otlp(&third, Format::Protobuf, Encoding::Plain, NOW_MS);
+    assert!(matches!(refused, Err(Refused::Full(_))), "{refused:?}");
+    store.0.lock().full = false;
+    send(&receiver, &third);
+    // The coarser resolution stays: two buckets at a time are one.
+    let total = newest();
+    assert_eq!((total.schema, total.count), (2, 16.0));
+    let buckets: Vec<_> = total.positive.iter().collect();
+    assert_eq!(buckets, [(1, 9.0), (2, 4.0)]);
+    total.check().expect("sound");
+    // More buckets than are kept make it coarser still.
+    send(&receiver, &delta(NOW_MS + 3, 2, &vec![1; 800]));
+    let total = newest();
+    assert!(total.schema < 2 && total.positive.counts.len() <= 320);
+    total.check().expect("sound");
 }
 
 proptest::proptest! {
