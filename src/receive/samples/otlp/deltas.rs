@@ -73,14 +73,14 @@ impl Deltas {
         time_ms: i64,
         delta: Histogram,
         now_ms: i64,
-        add: impl FnOnce(&Histogram, Histogram) -> Histogram,
+        add: impl FnOnce(&Histogram, &Histogram) -> Histogram,
     ) -> Result<Option<Arc<Histogram>>, String> {
         let key = labels.fingerprint();
         let Some(before) = self.before(key, time_ms, now_ms)? else {
             return Ok(None);
         };
         let total = match &before {
-            Some(Sum::Histogram(before)) => add(before, delta),
+            Some(Sum::Histogram(before)) => add(before, &delta),
             _ if self.histograms >= HISTOGRAMS_MAX => {
                 return Err(format!(
                     "more than {HISTOGRAMS_MAX} exponential histograms come as deltas: let their \

@@ -99,7 +99,7 @@ fn buckets(found: Option<&point_parts::Buckets>, shift: u32) -> Buckets {
 
 /// A histogram and what came after it. Of two resolutions the coarser one stays, of two zero
 /// buckets the wider one.
-fn sum(before: &Histogram, delta: Histogram) -> Histogram {
+fn sum(before: &Histogram, delta: &Histogram) -> Histogram {
     let mut schema = before.schema.min(delta.schema);
     let zero_threshold = before.zero_threshold.max(delta.zero_threshold);
     loop {
@@ -113,7 +113,7 @@ fn sum(before: &Histogram, delta: Histogram) -> Histogram {
         };
         let side = |of: fn(&Histogram) -> &Buckets, zero: &mut f64| {
             let mut joined: BTreeMap<i32, f64> = BTreeMap::new();
-            for histogram in [before, &delta] {
+            for histogram in [before, delta] {
                 let steps = (histogram.schema - schema).clamp(0, 31);
                 for (index, count) in of(histogram).iter() {
                     // A bucket is named by its upper end, inclusive.
