@@ -11,8 +11,8 @@ use metric_scrape::exposition::family::Family;
 use wire::writer::Writer;
 use wire::{Malformed, Message};
 
-use crate::gateway::{Group, Kept};
-use crate::key::GroupKey;
+use crate::GroupKey;
+use crate::groups::{Group, Kept};
 
 /// Writes a group.
 pub(crate) fn write(key: &GroupKey, group: &Group) -> Vec<u8> {

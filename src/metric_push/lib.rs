@@ -13,6 +13,7 @@
 
 mod document;
 mod gateway;
+mod groups;
 mod key;
 mod metrics;
 

@@ -1,5 +1,7 @@
 //! Pushes that replace, that do not fit, that find no room, and that come back.
 
+use std::collections::BTreeMap;
+
 use metric_scrape::exposition::Format;
 use prometheus_client::registry::Registry;
 
