@@ -153,7 +153,7 @@ impl HtmlSafe for Moment<'_> {}
 
 /// A bar that is filled to a share (0 to 1).
 pub(crate) struct Meter<'a> {
-    /// Shares from left to right, in the classes `a` and `b`.
+    /// Shares from left to right, in the classes `a`, `b` and `c`.
     pub(crate) shares: &'a [f64],
     pub(crate) tone: Tone,
     /// What it says to those who do not see it.
@@ -168,7 +168,7 @@ impl fmt::Display for Meter<'_> {
             r#"<svg class="meter {class}" viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label="{label}"><rect class="track" width="100" height="6"/>"#
         )?;
         let mut start = 0.0;
-        for (share, class) in self.shares.iter().zip(["a", "b"]) {
+        for (share, class) in self.shares.iter().zip(["a", "b", "c"]) {
             let share = if share.is_finite() { *share } else { 0.0 };
             let width = (share * 100.0).clamp(0.0, 100.0 - start);
             write!(
