@@ -8,7 +8,7 @@
 
 mod text;
 
-use text::Twice;
+use std::collections::HashSet;
 
 use model::METRIC_NAME;
 use wire::Malformed;
@@ -17,6 +17,7 @@ use wire::writer::Writer;
 use super::histogram::{HistogramMessage, Limits};
 use super::protobuf::{self, Families, Metric};
 use super::{Format, PageError};
+use text::Twice;
 
 pub use super::protobuf::Kind as FamilyKind;
 
@@ -82,10 +83,11 @@ pub fn read(page: &[u8], format: Format) -> Result<Vec<Family>, PageError> {
         Format::Protobuf => {
             let fail = |reason| PageError { line: 0, reason };
             let mut families: Vec<Family> = Vec::new();
+            let mut names = HashSet::new();
             let mut messages = Families::new(page);
             while let Some(message) = messages.next().map_err(fail)? {
                 let named = |why: String| fail(format!("family {:?}: {why}", message.name));
-                if families.iter().any(|family| family.name == message.name) {
+                if !names.insert(message.name) {
                     return Err(named("it is there twice".to_owned()));
                 }
                 let family = Family::of(&message).map_err(named)?;

@@ -1,5 +1,7 @@
 //! A page taken to pieces and put together again says what it said.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -125,6 +127,18 @@ fn what_cannot_be_kept_is_said_with_its_line() {
     twice.extend_from_within(..);
     let error = read(&twice, Format::Protobuf).expect_err("twice");
     assert_eq!(error.to_string(), "family \"a\": it is there twice");
+}
+
+#[test]
+fn a_histogram_of_many_buckets_takes_no_time_to_speak_of() {
+    // Compared with one another, these would take minutes.
+    let mut page = "# TYPE h histogram\n".to_owned();
+    for i in 0..200_000 {
+        writeln!(page, "h_bucket{{le=\"{i}\"}} {i}").expect("a string grows");
+    }
+    let families = read(page.as_bytes(), Format::Text).expect("a good page");
+    let whole = families[0].metrics[0].numbers(FamilyKind::Histogram);
+    assert!(matches!(whole, Ok(Numbers::Histogram { buckets, .. }) if buckets.len() == 200_000));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! endings and labels of their own. What has no message in protobuf (info, state sets, gauge
 //! histograms of OpenMetrics) becomes a gauge of the sample's name: the series are the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::{METRIC_NAME, MetricKind};
 use wire::writer::Writer;
@@ -47,6 +47,8 @@ struct Parts {
     sum: Option<f64>,
     /// Upper bounds or quantiles.
     steps: Vec<(f64, f64, Option<Vec<u8>>)>,
+    /// Bits of those bounds: a page may have a million.
+    seen: HashSet<u64>,
     exemplar: Option<Vec<u8>>,
 }
 
@@ -200,7 +202,8 @@ impl Gathering {
             Part::Count => once(&mut metric.count),
             Part::Sum => once(&mut metric.sum),
             Part::Step(_) => {
-                let twice = metric.steps.iter().any(|(at, ..)| *at == step);
+                // Zero has two signs, and is one bound.
+                let twice = !metric.seen.insert((step + 0.0).to_bits());
                 if !twice {
                     metric.steps.push((step, tail.value, exemplar));
                 }
