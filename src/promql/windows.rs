@@ -33,6 +33,8 @@ pub(crate) struct ColumnBuilder<'q> {
     params: Vec<f64>,
     marks: Vec<usize>,
     windows: Vec<(usize, usize)>,
+    /// The times that `windows` belong to.
+    windows_of: Vec<i64>,
     /// The last metric name that was looked at for a note.
     noted: String,
 }
@@ -50,6 +52,7 @@ impl<'q> ColumnBuilder<'q> {
             params: Vec::new(),
             marks: Vec::new(),
             windows: Vec::new(),
+            windows_of: Vec::new(),
             noted: String::new(),
         }
     }
@@ -268,6 +271,12 @@ impl<'q> ColumnBuilder<'q> {
 
     /// Finds the samples of each step's window.
     fn find_windows(&mut self, call: &RangeCall, times: &[i64]) {
+        // Fast path: the series of a target have the times of its scrapes together.
+        if self.windows.len() == self.refs.count && self.windows_of == times {
+            return;
+        }
+        self.windows_of.clear();
+        self.windows_of.extend_from_slice(times);
         self.windows.clear();
         let (mut low, mut high) = (0, 0);
         for step in 0..self.refs.count {
