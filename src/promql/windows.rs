@@ -259,13 +259,8 @@ impl<'q> ColumnBuilder<'q> {
     /// Remembers which values a function has marked.
     fn mark(&mut self, call: &RangeCall, values: &[f64]) {
         self.marks.clear();
-        if let Some(is_marked) = call.function.marks {
-            let pairs = values.windows(2).enumerate();
-            self.marks.extend(
-                pairs
-                    .filter(|(_, v)| is_marked(v[0], v[1]))
-                    .map(|(i, _)| i + 1),
-            );
+        if let Some(mark) = call.function.marks {
+            mark(values, &mut self.marks);
         }
     }
 

@@ -13,14 +13,17 @@ use crate::value::QueryError;
 /// Looks at one parameter's value: query, value, index among the numbers, place.
 pub(crate) type Check = fn(&Query<'_>, f64, usize, Option<usize>) -> Result<(), QueryError>;
 
+/// Adds the places of the values that a function marks to a list: values of a whole series.
+pub(crate) type Mark = fn(&[f64], &mut Vec<usize>);
+
 /// A function over a range.
 pub(crate) struct RangeFunction {
     /// The value of a window that has at least one sample, or [`crate::column::ABSENT`].
     pub(crate) compute: fn(&Window<'_>) -> f64,
     /// The values of all windows in one pass, where that is cheaper; to the bit the same.
     pub(crate) slide: Option<fn(&Slide<'_>, &mut [f64])>,
-    /// Which values [`Window::marks`] points at, by the value before and the value.
-    pub(crate) marks: Option<fn(f64, f64) -> bool>,
+    /// Finds what [`Window::marks`] points at.
+    pub(crate) marks: Option<Mark>,
     /// The value of a window with native histograms; without it they are left out.
     pub(crate) mixed: Option<fn(&MixedWindow<'_>) -> Slot>,
     /// Whether and how it looks beyond its range.

@@ -15,15 +15,28 @@ use crate::column::{ABSENT, Slot};
 use crate::native::{self, Incompatible, Met, Total};
 
 /// Where a counter falls.
-const FALLS: fn(f64, f64) -> bool = |before, now| now < before;
+fn falls(before: f64, now: f64) -> bool {
+    now < before
+}
 
 /// Where a value differs from the one before.
-const DIFFERS: fn(f64, f64) -> bool =
-    |before, now| before != now && !(before.is_nan() && now.is_nan());
+fn differs(before: f64, now: f64) -> bool {
+    before != now && !(before.is_nan() && now.is_nan())
+}
+
+/// Adds the places of the values that stand in a relation to the one before.
+#[inline]
+fn mark(values: &[f64], marks: &mut Vec<usize>, is_marked: impl Fn(f64, f64) -> bool) {
+    for (i, pair) in values.windows(2).enumerate() {
+        if is_marked(pair[0], pair[1]) {
+            marks.push(i + 1);
+        }
+    }
+}
 
 pub(super) const RATE: RangeFunction = RangeFunction {
     needs_two: true,
-    marks: Some(FALLS),
+    marks: Some(|values, marks| mark(values, marks, falls)),
     wants_counter: true,
     mixed: Some(|w| mixed_rate(w, true, Some(w.end_ms - w.start_ms))),
     extended: Extended::Difference {
@@ -38,7 +51,7 @@ pub(super) const RATE: RangeFunction = RangeFunction {
 
 pub(super) const INCREASE: RangeFunction = RangeFunction {
     needs_two: true,
-    marks: Some(FALLS),
+    marks: Some(|values, marks| mark(values, marks, falls)),
     wants_counter: true,
     mixed: Some(|w| mixed_rate(w, true, None)),
     extended: Extended::Difference {
@@ -78,15 +91,15 @@ pub(super) const IDELTA: RangeFunction = RangeFunction {
 };
 
 pub(super) const RESETS: RangeFunction = RangeFunction {
-    marks: Some(FALLS),
-    mixed: Some(|w| count_pairs(w, FALLS, |before, now| native::is_reset(now, before))),
+    marks: Some(|values, marks| mark(values, marks, falls)),
+    mixed: Some(|w| count_pairs(w, falls, |before, now| native::is_reset(now, before))),
     extended: Extended::Anchored,
     ..RangeFunction::new(|w| w.marks.len() as f64)
 };
 
 pub(super) const CHANGES: RangeFunction = RangeFunction {
-    marks: Some(DIFFERS),
-    mixed: Some(|w| count_pairs(w, DIFFERS, |before, now| !native::are_equal(before, now))),
+    marks: Some(|values, marks| mark(values, marks, differs)),
+    mixed: Some(|w| count_pairs(w, differs, |before, now| !native::are_equal(before, now))),
     extended: Extended::Anchored,
     ..RangeFunction::new(|w| w.marks.len() as f64)
 };
