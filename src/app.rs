@@ -97,7 +97,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let listener = TcpListener::bind(&config.listen)
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
-    let external_url = format!("http://{}", reachable(address));
+    let external_url = crate::address::external_url(config.external_url.as_deref(), address);
     let own = OwnMetrics::new();
     let tasks = Arc::new(Tasks::default());
     let shares = MemoryShares::of(config.storage.memory);
@@ -337,6 +337,10 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         let incidents = incidents.clone();
         move |alert: &model::Alert| incidents.evidence(alert)
     }));
+    notifier.tell_changes(Arc::new({
+        let incidents = incidents.clone();
+        move |alerts: &[model::Alert]| incidents.changed(alerts)
+    }));
     tasks.spawn_every("incidents", MAINTENANCE, move || {
         let kept = incidents.keep(time::now_ms());
         kept.map_err(|error| StoreError::Database(error.to_string()))
@@ -344,6 +348,14 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
 
     // The browser's side.
     let ready = Arc::new(AtomicBool::new(false));
+    let ways: Arc<dyn Fn() -> Vec<alert_notify::WayHealth> + Send + Sync> = Arc::new({
+        let (notifier, externals) = (notifier.clone(), externals.clone());
+        move || {
+            let mut ways = notifier.health();
+            ways.extend(externals.health());
+            ways
+        }
+    });
     let status = Arc::new(StatusSource {
         started_ms,
         data: data.clone(),
@@ -357,6 +369,8 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         tail: tail.clone(),
         notified,
+        ways: ways.clone(),
+        heartbeat: heartbeat.clone(),
     });
     // Only now: what waits in the journal goes through the rules that `live` has loaded.
     tasks.spawn_every("network inputs", MAINTENANCE, {
@@ -398,14 +412,22 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             }
         }),
         rehearse: Arc::new({
-            let rules = rules.clone();
+            let (rules, notifier) = (rules.clone(), notifier.clone());
             move |asked: &serve::Rehearse| {
-                rules.rehearse(
+                let mut done = rules.rehearse(
                     &history,
                     (&asked.file, &asked.text),
                     (asked.start_ms, asked.end_ms),
                     &*asked.stop,
-                )
+                );
+                let config = notifier.config();
+                for firing in done.rules.iter_mut().flat_map(|rule| &mut rule.firings) {
+                    let reached = config.reached_by(&firing.labels);
+                    let told = reached.iter().filter(|one| !one.ways.is_empty());
+                    firing.receivers = told.map(|one| one.receiver.to_string()).collect();
+                    firing.receivers.dedup();
+                }
+                done
             }
         }),
         rule_groups: Arc::new({
@@ -413,14 +435,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             move || rules.groups()
         }),
         notifier: notifier.clone(),
-        notify_health: Arc::new({
-            let (notifier, externals) = (notifier.clone(), externals.clone());
-            move || {
-                let mut ways = notifier.health();
-                ways.extend(externals.health());
-                ways
-            }
-        }),
+        notify_health: ways,
         scrape_targets: Arc::new({
             let scraper = scraper.clone();
             move || scraper.targets()
@@ -466,7 +481,13 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             let ready = ready.clone();
             move || ready.load(Ordering::Relaxed)
         }),
-        allowed_hosts: config.allowed_hosts.clone(),
+        // Who follows a link in a message must be let in.
+        allowed_hosts: config
+            .allowed_hosts
+            .iter()
+            .cloned()
+            .chain(crate::address::host_of(&external_url))
+            .collect(),
         query_timeout: QUERY_TIMEOUT,
         query_slots: Arc::new(Semaphore::new(QUERIES_MAX)),
         metrics: own.register(serve::Metrics::new),
@@ -495,7 +516,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
 
     say(&format!(
         "Yagura is at http://{}, following {summary}, scraping {targets}, {} alert rules",
-        reachable(address),
+        crate::address::local(address),
         live.report().rules
     ));
 
@@ -575,15 +596,6 @@ fn made_ns(folder: &Path) -> Option<i64> {
     let made = std::fs::metadata(folder).and_then(|m| m.created()).ok()?;
     let since = made.duration_since(std::time::UNIX_EPOCH).ok()?;
     i64::try_from(since.as_nanos()).ok()
-}
-
-/// An address that people can open: the wildcard address means this machine.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let mut address = address;
-    if address.ip().is_unspecified() {
-        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
-    address
 }
 
 fn host_name() -> String {

@@ -45,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) alerts: Alerts,
     pub(crate) dashboards: Vec<PathBuf>,
     pub(crate) allowed_hosts: Vec<String>,
+    /// The address under which people reach us.
+    pub(crate) external_url: Option<String>,
     /// Whether series may be deleted over HTTP.
     pub(crate) admin_api: bool,
 }
@@ -215,6 +217,7 @@ struct File {
     alerts: Alerts,
     dashboards: Vec<PathBuf>,
     allowed_hosts: Vec<String>,
+    external_url: Option<String>,
     admin_api: bool,
 }
 
@@ -235,6 +238,9 @@ impl Config {
         check_storage(&file.storage).with_context(|| name.clone())?;
         file.alerts.check().with_context(|| name.clone())?;
         file.receive.check().with_context(|| name.clone())?;
+        if let Some(url) = &file.external_url {
+            crate::address::check(url).with_context(|| name.clone())?;
+        }
         let section = match (&args.prometheus_config, file.prometheus) {
             (Some(_), Some(_)) => bail!(
                 "{name}: `prometheus` is set, and so is --prometheus-config: take one of them out"
@@ -299,6 +305,7 @@ impl Config {
             alerts: file.alerts,
             dashboards: file.dashboards,
             allowed_hosts: file.allowed_hosts,
+            external_url: file.external_url,
             admin_api: file.admin_api,
         };
         config.log_rules()?;

@@ -1,13 +1,14 @@
 //! Incidents: when an alert begins to fire, what was going on is found out and kept, so that the
 //! link in a message never dies and the message itself can say more than its words.
 //!
-//! 1. Every second the alerts that fire are compared with the incidents that are open.
+//! 1. Every second the alerts that have begun since, however short, and those that fire are
+//!    compared with the incidents that are open.
 //! 2. For a new one, curve and log lines are looked up ([`alert_evidence`]) and kept in the state
 //!    store; at most [`BEGUN_MAX`] per turn, so that a storm of alerts does not hold up the others.
 //! 3. One that fires no more is ended.
 //! 4. A message that is written earlier than that asks at once.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ use state_store::{Incident, StateStore};
 
 /// Alerts whose evidence is looked up in one turn.
 const BEGUN_MAX: usize = 10;
+
+/// Alerts that wait to be looked at, at most.
+const WAITING_MAX: usize = 1_000;
 
 /// Looking up the evidence of one alert takes no longer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,6 +44,10 @@ pub(crate) struct Incidents {
     external_url: String,
     /// Fingerprints and beginnings of those that fire; `None` until they were read.
     open: Mutex<Option<HashMap<String, i64>>>,
+    /// Alerts that have begun and were not looked at yet.
+    begun: Mutex<VecDeque<Alert>>,
+    /// When alerts ended that did so since the last turn, by fingerprint.
+    ended: Mutex<HashMap<String, i64>>,
     /// What messages say, by fingerprint and beginning.
     at_hand: Mutex<BTreeMap<(String, i64), Words>>,
 }
@@ -61,7 +69,25 @@ impl Incidents {
             logs,
             external_url,
             open: Mutex::new(None),
+            begun: Mutex::default(),
+            ended: Mutex::default(),
             at_hand: Mutex::default(),
+        }
+    }
+
+    /// Takes alerts that have begun or ended, so that none is too short to be kept.
+    pub(crate) fn changed(&self, alerts: &[Alert]) {
+        let now_ms = time::now_ms();
+        let (mut begun, mut ended) = (self.begun.lock(), self.ended.lock());
+        for alert in alerts {
+            if alert.is_resolved_at(now_ms) {
+                if ended.len() < WAITING_MAX {
+                    ended.insert(alert.fingerprint(), alert.ends_at_ms);
+                }
+            } else if begun.len() < WAITING_MAX {
+                // Beyond that those that last are found all the same.
+                begun.push_back(alert.clone());
+            }
         }
     }
 
@@ -74,21 +100,36 @@ impl Incidents {
         };
         let alerts = self.notifier.alerts();
         let mut there: HashSet<String> = HashSet::new();
-        let mut begun = Vec::new();
+        let mut begun: Vec<(String, Alert)> = Vec::new();
+        while begun.len() < BEGUN_MAX
+            && let Some(alert) = self.begun.lock().pop_front()
+        {
+            let fingerprint = alert.fingerprint();
+            if !open.contains_key(&fingerprint) && !begun.iter().any(|(f, _)| *f == fingerprint) {
+                begun.push((fingerprint, alert));
+            }
+        }
         for view in alerts {
             let fingerprint = view.alert.fingerprint();
-            if !open.contains_key(&fingerprint) && begun.len() < BEGUN_MAX {
+            let is_new = !open.contains_key(&fingerprint)
+                && !begun.iter().any(|(known, _)| *known == fingerprint);
+            if is_new && begun.len() < BEGUN_MAX {
                 begun.push((fingerprint.clone(), view.alert));
             }
             there.insert(fingerprint);
         }
+        let mut ends = std::mem::take(&mut *self.ended.lock());
         let over: Vec<(String, i64)> = open
             .iter()
             .filter(|(fingerprint, _)| !there.contains(*fingerprint))
             .map(|(fingerprint, started_ms)| (fingerprint.clone(), *started_ms))
             .collect();
         for (fingerprint, started_ms) in over {
-            self.state.end_incident(&fingerprint, started_ms, now_ms)?;
+            // The alert says itself when it ended, unless that was before a restart.
+            let ended_ms = ends.remove(&fingerprint).filter(|end| *end >= started_ms);
+            let ended_ms = ended_ms.map_or(now_ms, |end| end.min(now_ms));
+            self.state
+                .end_incident(&fingerprint, started_ms, ended_ms)?;
             self.at_hand
                 .lock()
                 .remove(&(fingerprint.clone(), started_ms));
@@ -105,6 +146,14 @@ impl Incidents {
             self.state.put_incident(&incident)?;
             self.remember(&fingerprint, alert.starts_at_ms, Words::of(&evidence));
             open.insert(fingerprint, alert.starts_at_ms);
+        }
+        // The ends of those that began in this turn are for the next one.
+        ends.retain(|fingerprint, _| {
+            open.contains_key(fingerprint) && !there.contains(fingerprint)
+        });
+        let mut ended = self.ended.lock();
+        for (fingerprint, end_ms) in ends {
+            ended.entry(fingerprint).or_insert(end_ms);
         }
         Ok(())
     }
@@ -167,15 +216,12 @@ impl Incidents {
             evidence.value = active.value.is_finite().then_some(active.value);
             rule_labels = rule.labels.clone();
         }
-        let expression = if evidence.is_log_rule {
-            String::new()
-        } else {
-            evidence.expression.clone()
-        };
+        let expression = evidence.expression.clone();
         let question = Question {
             labels: &alert.labels,
             rule_labels: &rule_labels,
             expression: &expression,
+            is_log_rule: evidence.is_log_rule,
             active_at_ms: evidence.active_at_ms,
             until_ms: now_ms,
         };

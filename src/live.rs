@@ -67,6 +67,7 @@ struct Fixed {
     receive: crate::inputs::Receive,
     syslog: crate::inputs::Syslog,
     allowed_hosts: Vec<String>,
+    external_url: Option<String>,
 }
 
 impl Fixed {
@@ -83,6 +84,7 @@ impl Fixed {
             receive: config.receive.clone(),
             syslog: config.syslog.clone(),
             allowed_hosts: config.allowed_hosts.clone(),
+            external_url: config.external_url.clone(),
         }
     }
 
@@ -101,6 +103,7 @@ impl Fixed {
         note(self.receive != new.receive, "receive");
         note(self.syslog != new.syslog, "syslog");
         note(self.allowed_hosts != new.allowed_hosts, "allowed_hosts");
+        note(self.external_url != new.external_url, "external_url");
         keys
     }
 }
@@ -218,6 +221,7 @@ impl Live {
             .clone()
             .unwrap_or_else(alert_notify::Config::silent);
         let mut warnings = alertmanager.warnings.clone();
+        let awaits_watchdog = alertmanager.awaits("Watchdog");
         self.notifier.apply(alertmanager);
         self.heartbeat.apply(config.heartbeat.clone());
         self.rules.configure(alert_rules::Options {
@@ -232,11 +236,13 @@ impl Live {
             &config.prometheus_dir,
             self.rules.languages(),
         );
-        let mut built_in = alert_rules::builtin(
-            self.rules.languages(),
-            &config.alerts.changes(),
-            &loaded.groups,
-        );
+        // It always fires: that is of use where somebody waits for it.
+        let mut changes = config.alerts.changes();
+        if awaits_watchdog {
+            let change = changes.entry("Watchdog".to_owned()).or_default();
+            change.on = change.on.or(Some(true));
+        }
+        let mut built_in = alert_rules::builtin(self.rules.languages(), &changes, &loaded.groups);
         let mut groups = std::mem::take(&mut built_in.groups);
         groups.append(&mut loaded.groups);
         let n_rules = groups.iter().map(|group| group.rules.len()).sum();

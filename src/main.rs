@@ -1,5 +1,6 @@
 //! Yagura: logs, metrics and alerts of one machine or a small cluster, in one process.
 
+mod address;
 mod alerting;
 mod app;
 mod backup;

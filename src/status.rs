@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use alert_notify::{Heartbeat, WayHealth};
 use log_query::LogReader;
 use log_store::LogStore;
 use log_tail::LogTail;
 use metric_store::MetricStore;
 use model::time;
-use serve::{Growth, StatusReport, Totals};
+use serve::{Failing, Growth, StatusReport, Totals};
 
 use crate::budget::DiskBudget;
 use crate::config::Storage;
@@ -30,6 +31,9 @@ pub(crate) struct StatusSource {
     pub(crate) metrics: Arc<MetricStore>,
     pub(crate) tail: Arc<LogTail>,
     pub(crate) notified: alert_notify::Metrics,
+    /// How each way of telling is doing.
+    pub(crate) ways: Arc<dyn Fn() -> Vec<WayHealth> + Send + Sync>,
+    pub(crate) heartbeat: Arc<Heartbeat>,
 }
 
 impl StatusSource {
@@ -77,6 +81,7 @@ impl StatusSource {
             reload_error: live.error,
             config_loaded_ms: live.loaded_ms,
             warnings,
+            failing: self.failing(),
             memory_bytes: process.resident_bytes,
             memory_budget_bytes: self.storage.memory,
             cpu_seconds: process.cpu_seconds,
@@ -99,5 +104,24 @@ impl StatusSource {
                 notifications_failed: self.notified.notifications_failed.get(),
             },
         }
+    }
+
+    /// Who is not reached.
+    fn failing(&self) -> Vec<Failing> {
+        let ways = (self.ways)().into_iter();
+        let ways = ways.filter(|way| way.failing_since_ms > 0);
+        let mut failing: Vec<Failing> = ways
+            .map(|way| Failing {
+                what: format!("the receiver {} ({})", way.receiver, way.way),
+                since_ms: way.failing_since_ms,
+                error: way.last_error,
+            })
+            .collect();
+        failing.extend(self.heartbeat.failing().map(|(error, since_ms)| Failing {
+            what: "the heartbeat".to_owned(),
+            since_ms,
+            error,
+        }));
+        failing
     }
 }

@@ -1,11 +1,12 @@
 //! How the value of an alert's expression went before and while it fired.
 
-use log_query::Stop;
+use log_query::{LogReader, Stop};
 use model::{Labels, METRIC_NAME, SeriesReader};
 use promql::{Context, Engine, ErrorKind, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::Question;
+use crate::log_rule::LogRule;
 use crate::threshold::comparison;
 
 /// Points of a curve, at most one more.
@@ -30,21 +31,56 @@ pub struct Curve {
     pub threshold: Option<(String, f64)>,
 }
 
+/// The points of a curve.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    /// Milliseconds since 1970-01-01 UTC.
+    pub(crate) start_ms: i64,
+    pub(crate) end_ms: i64,
+    /// Milliseconds, more than 0.
+    pub(crate) step_ms: i64,
+}
+
+impl Span {
+    fn of(question: &Question<'_>) -> Self {
+        let end_ms = question.until_ms;
+        let start_ms = (question.active_at_ms - LEAD_MS).max(end_ms - SPAN_MS_MAX);
+        Self {
+            start_ms,
+            end_ms,
+            step_ms: ((end_ms - start_ms) / POINTS).max(1_000),
+        }
+    }
+
+    pub(crate) fn points(&self) -> usize {
+        let steps = (self.end_ms - self.start_ms).max(0) / self.step_ms;
+        usize::try_from(steps).unwrap_or(0) + 1
+    }
+}
+
 /// The curve of one alert; `None` where the expression cannot be asked or gives nothing.
 pub fn of_alert(
     question: &Question<'_>,
     engine: &Engine,
     series: &dyn SeriesReader,
+    logs: &dyn LogReader,
     stop: &Stop,
 ) -> Option<Curve> {
+    let span = Span::of(question);
+    if question.is_log_rule {
+        let rule = LogRule::parse(question.expression)?;
+        return rule.curve(question, span, logs, stop);
+    }
     let asked = || stop.is_stopped().then_some(ErrorKind::Canceled);
     let context = Context {
         stop: Some(&asked),
         ..Context::default()
     };
-    let end_ms = question.until_ms;
-    let start_ms = (question.active_at_ms - LEAD_MS).max(end_ms - SPAN_MS_MAX);
-    let step_ms = ((end_ms - start_ms) / POINTS).max(1_000);
+    let Span {
+        start_ms,
+        end_ms,
+        step_ms,
+    } = span;
     let compared = comparison(question.expression);
     // The other side may be computed (`10 * 1024^3`); one that needs series is no line.
     let threshold = compared.and_then(|compared| {
@@ -71,8 +107,7 @@ pub fn of_alert(
             [only] => Some(only),
             _ => None,
         })?;
-    let count = usize::try_from((end_ms - start_ms) / step_ms).ok()? + 1;
-    let mut values = vec![None; count];
+    let mut values = vec![None; span.points()];
     for (time_ms, value) in own.samples.timestamps_ms.iter().zip(&own.samples.values) {
         let slot = usize::try_from((time_ms - start_ms) / step_ms);
         if let Some(cell) = slot.ok().and_then(|slot| values.get_mut(slot)) {
@@ -89,7 +124,7 @@ pub fn of_alert(
 
 /// Whether an alert comes from a series: it has all of its labels but those that the rule has set
 /// anew.
-fn is_of(series: &Labels, alert: &Labels, rule: &Labels) -> bool {
+pub(crate) fn is_of(series: &Labels, alert: &Labels, rule: &Labels) -> bool {
     series
         .iter()
         .filter(|label| &*label.name != METRIC_NAME && rule.get(&label.name).is_none())
@@ -118,12 +153,15 @@ mod tests {
             labels: &labels,
             rule_labels: &rule_labels,
             expression,
+            is_log_rule: false,
             active_at_ms: 150 * MINUTE,
             until_ms: 160 * MINUTE,
         };
         let curve = |expression| {
             let engine = Engine::default();
-            of_alert(&question(expression), &engine, &reader, &Stop::default())
+            let logs = log_query::memory::MemoryReader::new(Vec::new());
+            let question = question(expression);
+            of_alert(&question, &engine, &reader, &logs, &Stop::default())
         };
         let found = curve("load > 30 * 5").expect("a curve");
         assert_eq!(found.threshold, Some((">".to_owned(), 150.0)));

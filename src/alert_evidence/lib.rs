@@ -4,16 +4,18 @@
 //!
 //! 1. `threshold.rs`: what the expression compares, and with which number.
 //! 2. `curve.rs`: how that value went.
-//! 3. `streams.rs`: which log streams are about the same thing.
-//! 4. `lines.rs`: their lines around the beginning, errors first, and the patterns of which there
+//! 3. `log_rule.rs`: which lines a log rule counts, and how many there were.
+//! 4. `streams.rs`: which log streams are about the same thing as another alert.
+//! 5. `lines.rs`: their lines around the beginning, errors first, and the patterns of which there
 //!    are more than in the hour before.
-//! 5. `words.rs`: all of it as a few lines of text, for receivers.
+//! 6. `words.rs`: all of it as a few lines of text, for receivers.
 //!
 //! Everything is bounded, so that an incident can be kept as a small document. This room knows no
 //! rule, no receiver and no clock.
 
 mod curve;
 mod lines;
+mod log_rule;
 mod streams;
 mod threshold;
 mod words;
@@ -28,6 +30,7 @@ pub use curve::{Curve, POINTS, of_alert};
 pub use lines::{
     BEFORE_MS, Line, LogEvidence, Risen, USUAL_MS, WINDOW_AFTER_MS, WINDOW_BEFORE_MS, look, window,
 };
+pub use log_rule::looks_back;
 pub use streams::{Scope, scope};
 pub use threshold::{Comparison, comparison};
 pub use words::{Words, sparkline};
@@ -39,8 +42,10 @@ pub struct Question<'a> {
     pub labels: &'a Labels,
     /// Names of labels that its rule has put on, which the expression's series need not have.
     pub rule_labels: &'a Labels,
-    /// The rule's PromQL; empty where it has none.
+    /// The rule's expression; empty where nobody knows it.
     pub expression: &'a str,
+    /// Whether it is one on log lines, not PromQL.
+    pub is_log_rule: bool,
     /// Since when the expression gives the alert, milliseconds since 1970-01-01 UTC.
     pub active_at_ms: i64,
     /// Now, or when it ended.
@@ -102,7 +107,7 @@ impl Evidence {
         stop: &Stop,
     ) {
         if !question.expression.is_empty() {
-            self.curve = of_alert(question, engine, series, stop);
+            self.curve = of_alert(question, engine, series, logs, stop);
         }
         self.logs = Some(look(question, logs, stop));
     }

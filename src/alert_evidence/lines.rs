@@ -18,6 +18,7 @@ use model::{Level, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::Question;
+use crate::log_rule::{LogRule, in_words};
 use crate::streams::{Scope, scope};
 
 /// The window begins so long before the expression first gave the alert, milliseconds.
@@ -33,7 +34,7 @@ pub const USUAL_MS: i64 = 3_600_000;
 pub const BEFORE_MS: i64 = WINDOW_BEFORE_MS + USUAL_MS;
 
 /// Lines that are kept.
-const LINES_MAX: usize = 30;
+pub(crate) const LINES_MAX: usize = 30;
 
 /// Of those, lines that are no errors are looked for where there are fewer errors than this.
 const ERRORS_ENOUGH: usize = 20;
@@ -87,6 +88,8 @@ pub struct Risen {
 pub struct LogEvidence {
     /// What the streams have in common with the alert: names and values.
     pub scope: Vec<(String, String)>,
+    /// The lines of a log rule in the words of the search language; else empty.
+    pub rule_query: String,
     /// The window, milliseconds since 1970-01-01 UTC.
     pub start_ms: i64,
     /// Its end.
@@ -102,8 +105,11 @@ pub struct LogEvidence {
 }
 
 impl LogEvidence {
-    /// The streams in the words of the search language.
+    /// The lines in the words of the search language; empty where there are none to look at.
     pub fn query(&self) -> String {
+        if !self.rule_query.is_empty() {
+            return self.rule_query.clone();
+        }
         let labels = self.scope.clone();
         Scope { labels }.query()
     }
@@ -129,6 +135,19 @@ pub fn look(question: &Question<'_>, logs: &dyn LogReader, stop: &Stop) -> LogEv
         end_ms,
         ..LogEvidence::default()
     };
+    if question.is_log_rule
+        && let Some(rule) = LogRule::parse(question.expression)
+    {
+        let filter = rule.filter(question);
+        found.rule_query = in_words(&filter);
+        explained(&mut found, |found| fill(found, &filter, logs, stop));
+        if found.n_lines == 0 && found.note.is_empty() {
+            // Its labels may be made by the rule, such as the pattern of a line.
+            found.rule_query = in_words(rule.all());
+            explained(&mut found, |found| fill(found, rule.all(), logs, stop));
+        }
+        return found;
+    }
     let streams = match logs.streams(ns(start_ms - USUAL_MS), ns(end_ms)) {
         Ok(streams) => streams,
         Err(error) => {
@@ -141,7 +160,16 @@ pub fn look(question: &Question<'_>, logs: &dyn LogReader, stop: &Stop) -> LogEv
         return found;
     };
     found.scope.clone_from(&scope.labels);
-    if let Err(error) = fill(&mut found, &scope, logs, stop) {
+    explained(&mut found, |found| fill(found, &scope.filter(), logs, stop));
+    found
+}
+
+/// Says in the note why something is missing.
+fn explained(
+    found: &mut LogEvidence,
+    work: impl FnOnce(&mut LogEvidence) -> Result<(), StoreError>,
+) {
+    if let Err(error) = work(found) {
         found.note = match error {
             StoreError::Cancelled => {
                 "looking through the logs took too long and was given up".to_owned()
@@ -149,12 +177,11 @@ pub fn look(question: &Question<'_>, logs: &dyn LogReader, stop: &Stop) -> LogEv
             error => format!("the log store did not answer: {error}"),
         };
     }
-    found
 }
 
 fn fill(
     found: &mut LogEvidence,
-    scope: &Scope,
+    scope: &Filter,
     logs: &dyn LogReader,
     stop: &Stop,
 ) -> Result<(), StoreError> {
@@ -181,7 +208,7 @@ fn fill(
         Ok::<Vec<Line>, StoreError>(lines)
     };
     let errors = Filter::Level(Level::Error, Level::Fatal);
-    let with = |more: Filter| Filter::And(vec![scope.filter(), more]);
+    let with = |more: Filter| Filter::And(vec![scope.clone(), more]);
     found.lines = read(with(errors.clone()), LINES_MAX)?;
     if found.lines.len() < ERRORS_ENOUGH {
         let room = LINES_MAX - found.lines.len();
@@ -189,8 +216,8 @@ fn fill(
         found.lines.extend(others);
     }
     let patterns = |start_ms, end_ms| {
-        let mut asked = search(scope.filter(), start_ms, end_ms, usize::MAX);
-        let mut query = Query::of(scope.filter());
+        let mut asked = search(scope.clone(), start_ms, end_ms, usize::MAX);
+        let mut query = Query::of(scope.clone());
         query.pipes.push(Pipe::Patterns(Patterns {
             n: COMPARED_MAX,
             which: Which::Frequent,
@@ -276,7 +303,11 @@ fn risen(
 fn line_of(record: &Record) -> (Line, String) {
     let view = LineView::new(&record.labels, record.level, &record.text);
     let label = |name: &str| record.labels.get(name).filter(|value| !value.is_empty());
-    let file = || label("filename").and_then(|path| path.rsplit('/').next());
+    let file = || {
+        label("file")
+            .or_else(|| label("filename"))
+            .and_then(|path| path.rsplit('/').next())
+    };
     let source = ["pod", "app", "unit", "container", "service"]
         .iter()
         .find_map(|name| label(name))
@@ -369,6 +400,7 @@ mod tests {
             labels: &labels,
             rule_labels: &labels,
             expression: "",
+            is_log_rule: false,
             active_at_ms: 3_600_000,
             until_ms,
         };

@@ -5,10 +5,11 @@ use log_query::{Filter, field_term};
 use model::{Labels, Matcher};
 
 /// Sets of labels that name one thing, the narrowest first. An alert must have all of a set.
-const SETS: [&[&str]; 14] = [
+const SETS: [&[&str]; 15] = [
     &["namespace", "pod", "container"],
     &["namespace", "pod"],
     &["pod"],
+    &["file"],
     &["filename"],
     &["unit"],
     &["namespace", "app"],

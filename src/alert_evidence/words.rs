@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use log_query::pattern_of;
+
 use crate::Evidence;
-use crate::lines::{Line, Risen};
+use crate::lines::{LINES_MAX as KEPT_LINES_MAX, Line, Risen};
 
 /// Block characters of a curve.
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -22,6 +24,8 @@ const LINE_CHARS_MAX: usize = 160;
 pub struct Words {
     /// `▁▁▂▃▅▇█`, or empty.
     pub sparkline: String,
+    /// The value that began it, or empty.
+    pub value: String,
     /// What the value is compared with: `> 150`, or empty.
     pub threshold: String,
     /// The lines that stand out most.
@@ -34,31 +38,46 @@ impl Words {
         let mut words = Self::default();
         if let Some(curve) = &evidence.curve {
             words.sparkline = sparkline(&curve.values, WIDTH);
+            words.value = evidence.value.map(number).unwrap_or_default();
             if let Some((operator, value)) = &curve.threshold {
-                words.threshold = format!("{operator} {value}");
+                words.threshold = format!("{operator} {}", number(*value));
             }
         }
         let Some(logs) = &evidence.logs else {
             return words;
         };
-        let risen = logs.risen.iter().map(risen_line);
-        let errors = logs.lines.iter().filter(|l| is_error(&l.level));
-        let more = errors
-            .rev()
-            .filter(|line| logs.risen.iter().all(|risen| risen.text != line.text))
-            .map(plain_line);
-        words.lines = risen.chain(more).take(LINES_MAX).collect();
+        let mut told: Vec<String> = Vec::new();
+        for risen in &logs.risen {
+            words.lines.push(risen_line(risen));
+            told.push(pattern_of(&risen.text));
+        }
+        // The newest of each kind, with the number of those like it.
+        let errors = || logs.lines.iter().filter(|line| is_error(&line.level));
+        for line in errors().rev() {
+            let pattern = pattern_of(&line.text);
+            if told.contains(&pattern) {
+                continue;
+            }
+            let alike = errors().filter(|other| pattern_of(&other.text) == pattern);
+            words.lines.push(plain_line(line, alike.count()));
+            told.push(pattern);
+        }
+        words.lines.truncate(LINES_MAX);
         words
     }
 
     /// All of it as a few lines; empty where there is nothing.
     pub fn text(&self) -> String {
         let mut out = String::new();
-        if !self.sparkline.is_empty() {
-            out.push_str(&self.sparkline);
-            if !self.threshold.is_empty() {
-                let _ = write!(out, " (limit {})", self.threshold);
+        out.push_str(&self.sparkline);
+        if !self.value.is_empty() {
+            if !out.is_empty() {
+                out.push(' ');
             }
+            out.push_str(&self.value);
+        }
+        if !self.threshold.is_empty() && !out.is_empty() {
+            let _ = write!(out, " (limit {})", self.threshold);
         }
         for line in &self.lines {
             if !out.is_empty() {
@@ -80,16 +99,77 @@ fn risen_line(risen: &Risen) -> String {
     } else {
         format!("usually {:.0}", risen.usual)
     };
-    format!("{}× ({usual}) {}", risen.count, cut(&risen.text))
+    format!("{}× ({usual}) {}", risen.count, cut(timeless(&risen.text)))
 }
 
-fn plain_line(line: &Line) -> String {
-    let text = cut(&line.text);
-    if line.source.is_empty() {
-        text
-    } else {
-        format!("{}: {text}", line.source)
+fn plain_line(line: &Line, alike: usize) -> String {
+    let times = match alike {
+        0 | 1 => String::new(),
+        // There may be more than were kept.
+        n if n >= KEPT_LINES_MAX => format!("{n}× or more "),
+        n => format!("{n}× "),
+    };
+    let source = match line.source.as_str() {
+        "" => String::new(),
+        source => format!("{source}: "),
+    };
+    format!("{times}{source}{}", cut(timeless(&line.text)))
+}
+
+/// A line without the time that it begins with: the message has come just now.
+fn timeless(text: &str) -> &str {
+    /// Words that a time may have: `Mon Nov 23 22:44:42 2026`.
+    const WORDS_MAX: usize = 5;
+    const NAMES: [&str; 19] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Mon",
+        "Tue", "Wed", "Thu", "Fri", "Sat", "Sun",
+    ];
+    let is_part = |word: &str| {
+        let word = word.trim_matches(['[', ']', ',']);
+        let is_number = |c: char| c.is_ascii_digit() || "-:.,+/TZ".contains(c);
+        NAMES.contains(&word)
+            || word.contains(|c: char| c.is_ascii_digit()) && word.chars().all(is_number)
+    };
+    let mut rest = text.trim_start();
+    let mut has_clock = false;
+    for _ in 0..WORDS_MAX {
+        let Some((word, after)) = rest.split_once(' ') else {
+            break;
+        };
+        if !is_part(word) {
+            break;
+        }
+        has_clock |= word.matches(':').count() >= 2;
+        rest = after.trim_start();
     }
+    // A line may begin with a number that is no time.
+    if has_clock { rest } else { text }
+}
+
+/// A number as people say it: four digits, and a letter for thousands.
+fn number(value: f64) -> String {
+    let units = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")];
+    let found = units.into_iter().find(|(least, _)| value.abs() >= *least);
+    let (scaled, unit) = match found {
+        Some((_, "k")) => (value / 1e3, "k"),
+        Some((least, unit)) => (value / least, unit),
+        None => (value, ""),
+    };
+    if scaled == 0.0 || !scaled.is_finite() {
+        return format!("{scaled}");
+    }
+    let digits = scaled.abs().log10().floor() as i32;
+    if digits < -6 {
+        return format!("{scaled:.3e}");
+    }
+    let decimals = usize::try_from(3 - digits).unwrap_or(0);
+    let text = format!("{scaled:.decimals$}");
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &text
+    };
+    format!("{text}{unit}")
 }
 
 fn cut(text: &str) -> String {
@@ -108,6 +188,12 @@ pub fn sparkline(values: &[Option<f64>], width: usize) -> String {
         there().fold(f64::NEG_INFINITY, f64::max),
     );
     if min > max || width == 0 {
+        return String::new();
+    }
+    // What was not there yet is not drawn.
+    let first = values.iter().position(Option::is_some).unwrap_or(0);
+    let values = values.get(first..).unwrap_or_default();
+    if there().nth(1).is_none() {
         return String::new();
     }
     let width = width.min(values.len());
@@ -149,6 +235,9 @@ mod tests {
         check(&[Some(2.0), None, Some(2.0)], 24, "▁ ▁");
         check(&[Some(0.0), Some(7.0), Some(0.0), Some(0.0)], 2, "█▁");
         check(&[None, None], 24, "");
+        // One point is no curve, and a curve begins where it begins.
+        check(&[None, Some(2.0)], 24, "");
+        check(&[None, None, Some(0.0), Some(7.0)], 24, "▁█");
         check(&[], 24, "");
     }
 
@@ -166,8 +255,14 @@ mod tests {
                 threshold: Some((">".to_owned(), 0.5)),
                 ..Curve::default()
             }),
+            value: Some(1.0),
             logs: Some(LogEvidence {
-                lines: vec![line("first"), line("timeout"), line("last")],
+                lines: vec![
+                    line("12:00:01 first"),
+                    line("timeout"),
+                    line("2026-11-23T22:44:40.485Z last 1"),
+                    line("2026-11-23T22:44:41.485Z last 2"),
+                ],
                 risen: vec![Risen {
                     text: "timeout".to_owned(),
                     count: 40,
@@ -180,8 +275,34 @@ mod tests {
         };
         assert_eq!(
             Words::of(&evidence).text(),
-            "▁█ (limit > 0.5)\n40× (usually 2) timeout\nweb: last\nweb: first"
+            "▁█ 1 (limit > 0.5)\n40× (usually 2) timeout\n2× web: last 2\nweb: first"
         );
         assert_eq!(Words::of(&Evidence::default()).text(), "");
+    }
+
+    #[test]
+    fn times_at_the_beginning_go() {
+        let check = |text: &str, expected: &str| assert_eq!(timeless(text), expected);
+        check("2026-11-23T22:44:40.485110Z ERROR x", "ERROR x");
+        check("Nov 23 22:44:40 pi5 kernel: oom", "pi5 kernel: oom");
+        check("[2026/11/23 22:44:40] x", "x");
+        check("2026-11-23 22:44:40,123 +0100 x", "x");
+        check("500 GET /", "500 GET /");
+        check("22:44:40", "22:44:40");
+        check("", "");
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let check = |value: f64, expected: &str| assert_eq!(number(value), expected, "{value}");
+        check(0.0, "0");
+        check(97.5, "97.5");
+        check(0.953_412, "0.9534");
+        check(-3.0, "-3");
+        check(9_999.0, "9999");
+        check(12_345.0, "12.35k");
+        check(10_737_418_240.0, "10.74G");
+        check(0.000_000_04, "4.000e-8");
+        check(f64::INFINITY, "inf");
     }
 }

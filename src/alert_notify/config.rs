@@ -115,6 +115,27 @@ impl Config {
         })
     }
 
+    /// Whether somebody who is told has a route for an alert of this name: for `Watchdog`, which
+    /// is of use only there.
+    pub fn awaits(&self, alertname: &str) -> bool {
+        fn has(route: &Route, name: &str, told: &dyn Fn(&str) -> bool) -> bool {
+            let is_meant = |matcher: &model::Matcher| {
+                &*matcher.name == "alertname"
+                    && matches!(matcher.op, model::MatchOp::Equal | model::MatchOp::Regex)
+                    && matcher.matches(name)
+                    // `.*` means every alert, not this one.
+                    && !matcher.matches("\u{1}")
+            };
+            route.matchers.iter().any(is_meant) && told(&route.receiver)
+                || route.routes.iter().any(|child| has(child, name, told))
+        }
+        let told = |receiver: &str| {
+            let found = self.receivers.get(receiver);
+            found.is_some_and(|receiver| !receiver.integrations.is_empty())
+        };
+        has(&self.route, alertname, &told)
+    }
+
     /// The receivers that an alert with these labels reaches, in the order of its routes, with
     /// the place of each route in the tree.
     pub fn reached_by(&self, labels: &model::Labels) -> Vec<Reached> {

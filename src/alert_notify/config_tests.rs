@@ -203,3 +203,31 @@ fn it_may_stand_inside_another_file() {
     let text = error.expect_err("refused").to_string();
     assert!(text.starts_with("y.yaml:2: a route names"), "{text}");
 }
+
+#[test]
+fn a_watchdog_is_awaited_where_a_route_names_it_and_somebody_is_told() {
+    let awaits = |route: &str| {
+        let text = format!(
+            "route: {{receiver: quiet, routes: [{route}]}}\nreceivers: [{{name: quiet}}, \
+             {{name: snitch, webhook_configs: [{{url: 'http://x/'}}]}}]\n"
+        );
+        let config = Config::parse(&text, "a.yml", Path::new("."));
+        config.expect(route).awaits("Watchdog")
+    };
+    assert!(awaits(
+        "{receiver: snitch, matchers: ['alertname=\"Watchdog\"']}"
+    ));
+    assert!(awaits(
+        "{receiver: snitch, match_re: {alertname: 'Watch.*|Dead'}}"
+    ));
+    assert!(!awaits(
+        "{receiver: quiet, matchers: ['alertname=\"Watchdog\"']}"
+    ));
+    assert!(!awaits(
+        "{receiver: snitch, matchers: ['alertname=~\".*\"']}"
+    ));
+    assert!(!awaits(
+        "{receiver: snitch, matchers: ['alertname!=\"Watchdog\"']}"
+    ));
+    assert!(!Config::silent().awaits("Watchdog"));
+}

@@ -189,8 +189,7 @@ impl ExternalAlertmanagers {
                 Ok(()) => {
                     self.metrics.external_sent.inc_by(batch.len() as u64);
                     health.sent += 1;
-                    health.last_success_ms = time::now_ms();
-                    health.last_error.clear();
+                    health.arrived(time::now_ms());
                 }
                 Err(error) => {
                     self.metrics.external_dropped.inc_by(batch.len() as u64);
@@ -201,8 +200,7 @@ impl ExternalAlertmanagers {
                         "cannot send alerts"
                     );
                     health.failed += 1;
-                    health.last_failure_ms = time::now_ms();
-                    health.last_error = error;
+                    health.missed(&error, time::now_ms());
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_client::{Clients, HttpClientConfig, Secret};
+use model::time;
 use parking_lot::Mutex;
 use reqwest::Method;
 use serde::{Deserialize, Deserializer};
@@ -72,7 +73,8 @@ pub struct Heartbeat {
     clients: Clients,
     metrics: Metrics,
     changed: Notify,
-    last_error: Mutex<String>,
+    /// Why the last call failed, and since when no call went well.
+    failing: Mutex<Option<(String, i64)>>,
 }
 
 impl Heartbeat {
@@ -84,7 +86,7 @@ impl Heartbeat {
             clients: Clients::default(),
             metrics,
             changed: Notify::new(),
-            last_error: Mutex::default(),
+            failing: Mutex::default(),
         }
     }
 
@@ -94,14 +96,15 @@ impl Heartbeat {
         if *now != config {
             *now = config;
             drop(now);
-            self.last_error.lock().clear();
+            *self.failing.lock() = None;
             self.changed.notify_one();
         }
     }
 
-    /// Why the last call failed or was left out, in a sentence; empty after one that went well.
-    pub fn last_error(&self) -> String {
-        self.last_error.lock().clone()
+    /// Why the last call failed or was left out, in a sentence, and since when none went well,
+    /// milliseconds since 1970-01-01 UTC; `None` after one that went well.
+    pub fn failing(&self) -> Option<(String, i64)> {
+        self.failing.lock().clone()
     }
 
     /// Calls until it is cancelled.
@@ -134,15 +137,16 @@ impl Heartbeat {
         match result {
             Ok(()) => {
                 self.metrics.heartbeats.inc();
-                self.last_error.lock().clear();
+                *self.failing.lock() = None;
             }
             Err(error) => {
                 self.metrics.heartbeats_missed.inc();
-                let mut last = self.last_error.lock();
-                if *last != error {
+                let mut failing = self.failing.lock();
+                if failing.as_ref().is_none_or(|(last, _)| *last != error) {
                     tracing::warn!(error, "no heartbeat was sent");
                 }
-                *last = error;
+                let since_ms = failing.as_ref().map_or_else(time::now_ms, |(_, ms)| *ms);
+                *failing = Some((error, since_ms));
             }
         }
     }

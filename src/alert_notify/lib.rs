@@ -42,7 +42,7 @@ pub use health::WayHealth;
 pub use heartbeat::{Heartbeat, HeartbeatConfig};
 pub use message::Evidence;
 pub use metrics::Metrics;
-pub use notifier::{EvidenceOf, Notifier, PostedAlert, TestOutcome};
+pub use notifier::{ChangesTo, EvidenceOf, Notifier, PostedAlert, TestOutcome};
 pub use route::{GroupBy, InhibitRule, Route};
 pub use send::Answer;
 pub use silences::{RETENTION_MS, SILENCES_MAX, Silence, SilenceError, SilenceState};

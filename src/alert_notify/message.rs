@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use model::{Alert, Labels};
+use serde::Serialize;
 use template::notification::{self, AlertData, Data};
 use template::{Env, Template, Templates, Value};
 
@@ -140,6 +141,8 @@ pub(crate) struct Message<'a> {
     pub(crate) data: &'a Data,
     wording: &'a Wording,
     value: Value,
+    /// What is known of the beginning; for those who do not write texts.
+    pub(crate) evidence: Option<&'a Evidence>,
 }
 
 impl<'a> Message<'a> {
@@ -155,16 +158,18 @@ impl<'a> Message<'a> {
             now_ms,
             data,
             wording,
+            evidence: None,
         }
+    }
+
+    pub(crate) fn with_evidence(mut self, evidence: Option<&'a Evidence>) -> Self {
+        self.evidence = evidence;
+        self
     }
 
     /// Whether one of the alerts fires.
     pub(crate) fn is_firing(&self) -> bool {
         self.data.alerts.iter().any(|alert| !alert.resolved)
-    }
-
-    pub(crate) fn external_url(&self) -> &str {
-        &self.data.external_url
     }
 
     /// The labels that all alerts have.
@@ -180,6 +185,44 @@ impl<'a> Message<'a> {
     /// As [`Message::text`], values escaped for HTML.
     pub(crate) fn html(&self, key: &str, source: &str) -> Result<String, String> {
         self.filled(key, source, true)
+    }
+
+    /// As [`Message::text`], without evidence where the text would not fit with it: it is what
+    /// the page says, too.
+    pub(crate) fn fitting(
+        &self,
+        key: &str,
+        source: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<String, String> {
+        self.filled_to_fit(key, source, false, fits)
+    }
+
+    /// As [`Message::fitting`], values escaped for HTML.
+    pub(crate) fn html_fitting(
+        &self,
+        key: &str,
+        source: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<String, String> {
+        self.filled_to_fit(key, source, true, fits)
+    }
+
+    fn filled_to_fit(
+        &self,
+        key: &str,
+        source: &str,
+        html: bool,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<String, String> {
+        let text = self.filled(key, source, html)?;
+        if fits(&text) {
+            return Ok(text);
+        }
+        let mut bare = self.data.clone();
+        bare.more = vec![("Evidence", Evidence::default().value())];
+        let bare = Message::new(&bare, self.group_key, self.now_ms, self.wording);
+        bare.filled(key, source, html)
     }
 
     fn filled(&self, key: &str, source: &str, html: bool) -> Result<String, String> {
@@ -227,8 +270,9 @@ pub(crate) fn data(batch: &Batch, alerts: &[&Alert], external_url: &str) -> Data
 }
 
 /// What is known of the beginning of an alert, for templates: `.Evidence.Text`,
+/// the same as a block of code (`.Evidence.Quoted` in Markdown, `.Evidence.Slack`),
 /// `.Evidence.Sparkline`, `.Evidence.Lines`, `.Evidence.URL`. All empty where nothing is known.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Evidence {
     /// All of it in a few lines: the curve, and the log lines that stand out.
     pub text: String,
@@ -241,18 +285,43 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Only the address, for a message that an alert is over.
+    pub(crate) fn only_url(self) -> Self {
+        Self {
+            url: self.url,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn value(&self) -> Value {
         let lines = self.lines.iter().map(|line| Value::str(line.as_str()));
         Value::fields(
             "*template.Evidence",
             vec![
                 ("Text", Value::str(self.text.as_str())),
+                ("Quoted", Value::str(quoted(&self.text))),
+                ("Slack", Value::str(slack_quoted(&self.text))),
                 ("Sparkline", Value::str(self.sparkline.as_str())),
                 ("Lines", Value::List(lines.collect())),
                 ("URL", Value::str(self.url.as_str())),
             ],
         )
     }
+}
+
+/// A text as a block of code in Markdown: log lines may hold anything, and nothing in a block is
+/// read but its end.
+fn quoted(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    format!("```\n{}\n```", text.replace("```", "'''"))
+}
+
+/// The same for Slack, where `<!channel>` would call everybody in a block of code, too.
+fn slack_quoted(text: &str) -> String {
+    let escaped = text.replace('&', "&amp;").replace('<', "&lt;");
+    quoted(&escaped.replace('>', "&gt;"))
 }
 
 #[cfg(test)]
@@ -316,7 +385,36 @@ mod tests {
             ..Evidence::default()
         };
         let found = text(known).expect("a text");
-        assert!(found.contains("▁█\n3× (new) it broke"), "{found}");
+        assert!(found.contains("```\n▁█\n3× (new) it broke\n```"), "{found}");
+    }
+
+    #[test]
+    fn log_lines_cannot_break_out_of_their_quotes() {
+        let hostile = "``` <!channel> & @everyone </pre>";
+        assert_eq!(
+            slack_quoted(hostile),
+            "```\n''' &lt;!channel&gt; &amp; @everyone &lt;/pre&gt;\n```"
+        );
+        assert_eq!(quoted("````"), "```\n'''`\n```");
+        assert_eq!(quoted(""), "");
+    }
+
+    #[test]
+    fn evidence_gives_way_where_there_is_no_room() {
+        let known = Evidence {
+            text: "x".repeat(100),
+            ..Evidence::default()
+        };
+        let data = Data {
+            more: vec![("Evidence", known.value())],
+            ..Data::default()
+        };
+        let wording = Wording::default();
+        let message = Message::new(&data, "{}", 0, &wording);
+        let source = "words {{ .Evidence.Text }}";
+        let text = |max: usize| message.fitting("text", source, |text| text.len() <= max);
+        assert_eq!(text(200).map(|text| text.len()), Ok(106));
+        assert_eq!(text(105).as_deref(), Ok("words "));
     }
 
     #[test]

@@ -2,10 +2,21 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+/// A way of telling a receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct WayLabels {
+    /// Name of the receiver.
+    pub receiver: String,
+    /// `slack[0]`, …
+    pub way: String,
+}
 
 /// Figures of notification. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +31,8 @@ pub struct Metrics {
     pub notifications_failed: Counter,
     /// Attempts that failed and were made again.
     pub retries: Counter,
+    /// Whether the last message in a way was tried in vain: 1, else 0.
+    pub receiver_failing: Family<WayLabels, Gauge>,
     /// Notifications left out because the receiver knows already.
     pub notifications_suppressed: Counter,
     /// Time spent on notifications.
@@ -79,6 +92,11 @@ impl Metrics {
             "retries",
             "Attempts that failed and were made again",
             m.retries,
+        );
+        registry.register(
+            "receiver_failing",
+            "Whether the last message in a way was tried in vain",
+            m.receiver_failing,
         );
         registry.register(
             "notifications_suppressed",

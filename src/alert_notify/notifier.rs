@@ -71,6 +71,9 @@ pub struct TestOutcome {
 /// Tells what is known of the beginning of an alert; may take some seconds.
 pub type EvidenceOf = Arc<dyn Fn(&Alert) -> Option<Evidence> + Send + Sync>;
 
+/// Takes alerts that have begun, are over, or say something else. Must not block.
+pub type ChangesTo = Arc<dyn Fn(&[Alert]) + Send + Sync>;
+
 /// Tells receivers about alerts.
 pub struct Notifier {
     dispatcher: Mutex<Dispatcher>,
@@ -83,6 +86,8 @@ pub struct Notifier {
     health: Health,
     /// Plugged in once whoever knows is there.
     evidence: OnceLock<EvidenceOf>,
+    /// Plugged in once whoever wants to know is there.
+    changes: OnceLock<ChangesTo>,
     changed: Notify,
     forgot_ms: Mutex<i64>,
 }
@@ -114,10 +119,11 @@ impl Notifier {
             keeping: Mutex::new(()),
             state,
             external_url,
+            health: Health::new(metrics.receiver_failing.clone()),
             metrics,
             clients: Clients::default(),
-            health: Health::default(),
             evidence: OnceLock::new(),
+            changes: OnceLock::new(),
             changed: Notify::new(),
             forgot_ms: Mutex::new(0),
         }
@@ -126,6 +132,12 @@ impl Notifier {
     /// Says who knows what was going on when an alert began. The first one counts.
     pub fn know_evidence(&self, evidence: EvidenceOf) {
         let _ = self.evidence.set(evidence);
+    }
+
+    /// Says who wants to hear of every change of an alert at once, however short it was. The first
+    /// one counts.
+    pub fn tell_changes(&self, changes: ChangesTo) {
+        let _ = self.changes.set(changes);
     }
 
     /// Takes alerts of our own rules. May block for a disk sync.
@@ -169,6 +181,12 @@ impl Notifier {
             .collect();
         self.keep_alerts(&put, &forgotten);
         drop(keeping);
+        if let Some(changes) = self.changes.get()
+            && !received.news.is_empty()
+        {
+            let news: Vec<Alert> = received.news.into_iter().map(|(alert, _)| alert).collect();
+            changes(&news);
+        }
         if received.refused > 0 {
             self.metrics.alerts_refused.inc_by(received.refused as u64);
             tracing::error!(
@@ -504,8 +522,7 @@ impl Notifier {
         if brought {
             self.health.note(&batch.receiver, &name, |health| {
                 health.sent += 1;
-                health.last_success_ms = time::now_ms();
-                health.last_error.clear();
+                health.arrived(time::now_ms());
             });
         }
         true
@@ -533,8 +550,7 @@ impl Notifier {
             self.metrics.retries.inc();
             self.health.note(receiver, &name, |health| {
                 health.retries += 1;
-                health.last_failure_ms = time::now_ms();
-                error.clone_into(&mut health.last_error);
+                health.missed(error, time::now_ms());
             });
         };
         let result = match self.prepare(batch, alerts, way, config).await {
@@ -564,8 +580,7 @@ impl Notifier {
                 );
                 self.health.note(receiver, &name, |health| {
                     health.failed += 1;
-                    health.last_failure_ms = time::now_ms();
-                    health.last_error = error;
+                    health.missed(&error, time::now_ms());
                 });
                 false
             }
@@ -587,14 +602,20 @@ impl Notifier {
             let alerts: Vec<&Alert> = alerts.iter().collect();
             let mut data = message::data(&batch, &alerts, &external_url);
             // Of the first that fires: a message about many has room for one.
-            let first = alerts
-                .iter()
-                .find(|alert| !alert.is_resolved_at(batch.now_ms));
+            let is_over = |alert: &&&Alert| alert.is_resolved_at(batch.now_ms);
+            let firing = alerts.iter().find(|alert| !is_over(alert));
+            let first = firing.or(alerts.first());
             let known = first.zip(evidence).and_then(|(alert, of)| of(alert));
-            if let Some(known) = known {
-                data.more = vec![("Evidence", known.value())];
+            // How it began is no news once it is over.
+            let shown = known.map(|known| match firing {
+                Some(_) => known,
+                None => known.only_url(),
+            });
+            if let Some(shown) = &shown {
+                data.more = vec![("Evidence", shown.value())];
             }
             let message = Message::new(&data, &batch.group_key, batch.now_ms, &config.wording);
+            let message = message.with_evidence(shown.as_ref());
             channel.prepare(&message)
         });
         match work.await {

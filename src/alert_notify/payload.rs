@@ -1,4 +1,4 @@
-//! Alertmanager's webhook message, version 4.
+//! Alertmanager's webhook message, version 4, and the evidence where it is asked for.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use model::Labels;
 use serde::Serialize;
 use template::notification::{self, AlertData};
 
-use crate::message::Message;
+use crate::message::{Evidence, Message};
 
 /// What a time that is not known yet looks like in Go.
 const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
@@ -26,6 +26,9 @@ pub(crate) struct Payload<'a> {
     version: &'static str,
     group_key: &'a str,
     truncated_alerts: usize,
+    /// Not Alertmanager's: only where it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) evidence: Option<&'a Evidence>,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,6 +78,7 @@ pub(crate) fn message<'a>(message: &Message<'a>, max_alerts: usize) -> Payload<'
         version: "4",
         group_key: message.group_key,
         truncated_alerts: data.alerts.len() - shown.len(),
+        evidence: None,
     }
 }
 

@@ -226,6 +226,9 @@ fn settings(key: &str, value: &Value) -> Result<Value, String> {
         };
         map.extend(parts);
     }
+    if key == "webhook" {
+        map.entry("evidence").or_insert(json!(true));
+    }
     if key == "email" {
         mail_defaults(&mut map);
     }
@@ -235,7 +238,7 @@ fn settings(key: &str, value: &Value) -> Result<Value, String> {
 /// One address.
 fn short(key: &str, text: &str) -> Result<Value, String> {
     Ok(match key {
-        "webhook" => json!({ "url": text }),
+        "webhook" => json!({ "url": text, "evidence": true }),
         "slack" => json!({ "api_url": text, "send_resolved": true }),
         "discord" | "teams" => json!({ "webhook_url": text }),
         "pagerduty" => json!({ "routing_key": text }),

@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use log_query::logql::{self, EvalError};
-use log_query::{Answer as Found, Cell, Direction, LogReader, Query, Search, Stop, Table};
+use log_query::{
+    Answer as Found, Cell, Direction, LogReader, Query, Search, Stop, Table, look_back,
+};
 use model::{Labels, LabelsBuilder, Matcher, Sample, StoreError};
 use parking_lot::Mutex;
 use promql::{Answer, ErrorKind, Point, QueryError, Value};
@@ -128,14 +130,6 @@ fn store_error(reason: &StoreError) -> QueryError {
     error(kind, reason.to_string())
 }
 
-/// Cuts the time to look back off: `… [10m]`.
-fn window(expression: &str) -> Option<(&str, i64)> {
-    let (query, window) = expression.trim().strip_suffix(']')?.rsplit_once('[')?;
-    let window = model::duration::parse(window.trim()).ok()?;
-    let ns = i64::try_from(window.as_nanos()).ok()?;
-    Some((query.trim_end(), ns)).filter(|(_, ns)| *ns > 0)
-}
-
 fn plan(expression: &str) -> Result<Plan, QueryError> {
     let bad = |message: String| Err(error(ErrorKind::BadData, message));
     let logql_error = match logql::parse(expression) {
@@ -148,7 +142,7 @@ fn plan(expression: &str) -> Result<Plan, QueryError> {
         }
         Err(reason) => reason,
     };
-    let Some((query, window_ns)) = window(expression) else {
+    let Some((query, window_ns)) = look_back(expression) else {
         // A selector or a range aggregation is LogQL, whatever is wrong with it.
         return bad(
             if expression.contains(['{', '(']) && !expression.contains('|') {
@@ -212,7 +206,7 @@ impl RuleQuery for LogQuery {
     }
 
     fn link(&self, expression: &str) -> String {
-        match window(expression) {
+        match look_back(expression) {
             Some((query, _)) => format!("/logs?q={}", template::query_escape(query)),
             None => "/alerts".to_owned(),
         }

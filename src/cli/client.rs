@@ -1,4 +1,5 @@
-//! Speaks HTTP to a running Yagura: what `yagura logs` and `yagura query` have in common.
+//! Speaks HTTP to a running Yagura: what `yagura logs`, `yagura query` and
+//! `yagura rehearse` have in common.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -95,12 +96,25 @@ impl Client {
         path: &str,
         parameters: &[(&str, &str)],
     ) -> Result<reqwest::RequestBuilder, Failure> {
+        Ok(self.http.get(self.address(path, parameters)?))
+    }
+
+    /// As [`Client::get`], for what has a body.
+    pub(super) fn post(
+        &self,
+        path: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<reqwest::RequestBuilder, Failure> {
+        Ok(self.http.post(self.address(path, parameters)?))
+    }
+
+    fn address(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Url, Failure> {
         let mut url = self
             .base
             .join(path)
             .map_err(|error| Failure::Told(format!("cannot use --url: {error}")))?;
         url.query_pairs_mut().extend_pairs(parameters);
-        Ok(self.http.get(url))
+        Ok(url)
     }
 
     /// Sends a request; what is no success is a failure.

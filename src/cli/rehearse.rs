@@ -5,14 +5,11 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context, bail};
 use clap::Args;
 use serde::Deserialize;
 
-/// The server's own limit is two minutes.
-const ANSWER_WITHIN: Duration = Duration::from_secs(150);
+use super::client::{self, Client, Failure};
 
 /// So many times of one rule are written out.
 const SHOWN_MAX: usize = 20;
@@ -37,8 +34,7 @@ pub(crate) struct RehearseArgs {
 
 #[derive(Debug, Deserialize)]
 struct Envelope {
-    data: Option<Data>,
-    error: Option<String>,
+    data: Data,
 }
 
 #[derive(Debug, Deserialize)]
@@ -75,58 +71,38 @@ struct Firing {
     receivers: Vec<String>,
 }
 
-/// Rehearses a file; fails where something is wrong with it.
+/// Rehearses a file. The exit status: 0 it was rehearsed, 1 something is wrong with the file, 2 it
+/// could not be asked.
 pub(crate) fn rehearse_rules(args: &RehearseArgs) -> ExitCode {
-    // Only fails where one is installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let done = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start")
-        .and_then(|runtime| runtime.block_on(ask(args)));
-    match done {
-        Ok((report, good)) => {
-            let written = std::io::stdout().write_all(report.as_bytes());
-            if good && written.is_ok() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
-        }
-        Err(error) => {
-            eprintln!("yagura: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    client::run(rehearse(args))
 }
 
-async fn ask(args: &RehearseArgs) -> anyhow::Result<(String, bool)> {
-    model::duration::parse(&args.since).context("--since")?;
+async fn rehearse(args: &RehearseArgs) -> Result<bool, Failure> {
+    let told = |error: String| Failure::Told(error);
+    model::duration::parse(&args.since).map_err(|error| told(format!("--since: {error}")))?;
     let file = args.file.display().to_string();
-    let text =
-        std::fs::read_to_string(&args.file).with_context(|| format!("cannot read {file}"))?;
-    let mut url = reqwest::Url::parse(&args.url).context("--url")?;
-    url.set_path("/api/v1/rules/rehearse");
-    url.query_pairs_mut()
-        .append_pair("start", &format!("now-{}", args.since))
-        .append_pair("file", &file);
-    let client = reqwest::Client::builder().timeout(ANSWER_WITHIN).build()?;
-    let answer = client
-        .post(url)
+    let text = std::fs::read_to_string(&args.file)
+        .map_err(|error| told(format!("cannot read {file}: {error}")))?;
+    let client = Client::new(&args.url)?;
+    let start = format!("now-{}", args.since);
+    let request = client
+        .post(
+            "api/v1/rules/rehearse",
+            &[("start", &start), ("file", &file)],
+        )?
         .header("content-type", "text/yaml")
-        .body(text)
-        .send()
+        .body(text);
+    let answer = client.send(request, "").await?;
+    let answer = answer
+        .bytes()
         .await
-        .with_context(|| format!("no Yagura answers at {}", args.url))?;
-    let status = answer.status();
-    let body = answer.bytes().await.context("the answer broke off")?;
-    let envelope: Envelope = serde_json::from_slice(&body)
-        .with_context(|| format!("{} answered {status} with something else", args.url))?;
-    match (envelope.data, envelope.error) {
-        (Some(data), _) => Ok((report(&data, &args.since), data.problems.is_empty())),
-        (None, Some(error)) => bail!("{error}"),
-        (None, None) => bail!("{} answered {status} and nothing else", args.url),
-    }
+        .map_err(|error| client.unreachable(&error))?;
+    let answer: Envelope = serde_json::from_slice(&answer)
+        .map_err(|error| told(format!("{} does not rehearse rules: {error}", args.url)))?;
+    let report = report(&answer.data, &args.since);
+    let mut out = std::io::stdout();
+    out.write_all(report.as_bytes()).map_err(Failure::Output)?;
+    Ok(answer.data.problems.is_empty())
 }
 
 fn report(data: &Data, since: &str) -> String {

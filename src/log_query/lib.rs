@@ -22,6 +22,7 @@ mod fold;
 mod json;
 mod logfmt;
 pub mod logql;
+mod look_back;
 mod matches;
 pub mod memory;
 mod needle;
@@ -42,6 +43,7 @@ mod word;
 pub use complete::{Completion, Expected, complete};
 pub use fields::{DEPTH_MAX, FIELDS_MAX, Form, LineFields, is_envelope};
 pub use fold::{Fold, NewFold, Row, Wanted};
+pub use look_back::look_back;
 pub use matches::LineView;
 pub use needle::{
     CONTEXT_BYTES, Needle, fold, is_unspaced, is_word_char, letter_ends_at, letter_starts_at,

@@ -27,7 +27,8 @@ pub use metrics::Metrics;
 pub use pages::rule_id;
 pub use server::run;
 pub use services::{
-    Growth, ImportLines, Rehearse, RelabelSteps, RuleMissing, Services, StatusReport, TaskReport,
+    Failing, Growth, ImportLines, Rehearse, RelabelSteps, RuleMissing, Services, StatusReport,
+    TaskReport,
     Totals, View,
 };
 

@@ -158,6 +158,17 @@ pub struct Totals {
     pub notifications_failed: u64,
 }
 
+/// Somebody who is not reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failing {
+    /// Who: `the receiver team (slack[0])`, `the heartbeat`.
+    pub what: String,
+    /// Since when, milliseconds since 1970-01-01 UTC.
+    pub since_ms: i64,
+    /// The last error, in a sentence.
+    pub error: String,
+}
+
 /// "Is the appliance itself well?" in figures.
 #[derive(Debug, Clone, Default)]
 pub struct StatusReport {
@@ -179,6 +190,8 @@ pub struct StatusReport {
     pub config_loaded_ms: i64,
     /// Other things that someone should know about, each a sentence.
     pub warnings: Vec<String>,
+    /// Receivers and heartbeat, where messages do not arrive.
+    pub failing: Vec<Failing>,
     /// Resident memory of the process, bytes.
     pub memory_bytes: u64,
     /// The memory budget, bytes.

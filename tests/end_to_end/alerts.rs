@@ -12,15 +12,30 @@ use crate::metrics::{scrape_config, target};
 
 /// A webhook on a free port: its URL and the bodies that it gets.
 pub(crate) fn webhook() -> (String, Receiver<Value>) {
+    let (address, posts) = receiver();
+    let (sender, bodies) = channel();
+    std::thread::spawn(move || {
+        for (_, body) in posts {
+            if sender.send(body).is_err() {
+                break;
+            }
+        }
+    });
+    (format!("{address}/hook"), bodies)
+}
+
+/// A server on a free port that takes whatever is posted: its address, and the path and body of
+/// each request.
+pub(crate) fn receiver() -> (String, Receiver<(String, Value)>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
-    let (sender, receiver) = channel();
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    let (sender, posts) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { continue };
             let mut request = Vec::new();
             let mut part = [0u8; 8192];
-            let body = loop {
+            let post = loop {
                 let Ok(n @ 1..) = stream.read(&mut part) else {
                     break None;
                 };
@@ -35,17 +50,18 @@ pub(crate) fn webhook() -> (String, Receiver<Value>) {
                     .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
                     .and_then(|(_, value)| value.trim().parse::<usize>().ok());
                 if Some(body.len()) == length {
-                    break serde_json::from_str(body).ok();
+                    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                    break serde_json::from_str(body).ok().map(|body| (path, body));
                 }
             };
             let _ = stream
                 .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            if let Some(body) = body {
-                let _ = sender.send(body);
+            if let Some(post) = post {
+                let _ = sender.send(post);
             }
         }
     });
-    (url, receiver)
+    (address, posts)
 }
 
 #[test]

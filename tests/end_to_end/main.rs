@@ -10,6 +10,7 @@ mod bad_input;
 mod cli;
 mod configuration;
 mod crash;
+mod evidence;
 mod full_disk;
 mod log_counts;
 mod logs;

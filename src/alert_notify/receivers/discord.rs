@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Call, Outgoing, Way, address, address_of, cut, default_to, one_of, or_empty, start_in,
+    Call, Outgoing, Way, address, address_of, cut, default_to, has_at_most, one_of, or_empty,
+    start_in,
 };
 use crate::config_file::RawGlobal;
 use crate::message::Message;
@@ -80,7 +81,9 @@ impl Way for Discord {
         let (url, file) = (self.webhook_url.as_ref(), self.webhook_url_file.as_ref());
         let url = address_of("webhook_url", url, file)?;
         let title = message.text("title", or_empty(&self.title))?;
-        let description = message.text("message", or_empty(&self.message))?;
+        let description = message.fitting("message", or_empty(&self.message), |text| {
+            has_at_most(text, DESCRIPTION_CHARS_MAX)
+        })?;
         let content = message.text("content", or_empty(&self.content))?;
         let mut body = json!({
             "content": cut(&content, CONTENT_CHARS_MAX),

@@ -76,13 +76,14 @@ impl Way for Gotify {
         let text = |key, text: &Option<String>| message.text(key, or_empty(text));
         let server = or_empty(&self.url).trim_end_matches('/');
         let token = secret_of("token", self.token.as_ref(), self.token_file.as_ref())?;
+        let click = message.text("click", r#"{{ template "gotify.default.click" . }}"#)?;
         let body = json!({
             "title": cut(&text("title", &self.title)?, MESSAGE_CHARS_MAX),
-            "message": cut(&text("message", &self.message)?, MESSAGE_CHARS_MAX),
+            "message": cut(text("message", &self.message)?.trim(), MESSAGE_CHARS_MAX),
             "priority": text("priority", &self.priority)?.trim().parse::<u8>().unwrap_or(5),
             "extras": {
                 "client::notification": {
-                    "click": { "url": format!("{}/alerts", message.external_url()) },
+                    "click": { "url": click.trim() },
                 },
             },
         });

@@ -259,6 +259,42 @@ pub(crate) fn cut(text: &str, chars_max: usize) -> String {
     format!("{kept}…")
 }
 
+/// Whether a text has at most so many characters.
+pub(crate) fn has_at_most(text: &str, chars_max: usize) -> bool {
+    text.chars().count() <= chars_max
+}
+
+/// HTML of at most so many characters: cut between tags and entities, with the open ones closed.
+pub(crate) fn cut_html(html: &str, chars_max: usize) -> String {
+    /// Tags that are closed at the end: more are not open at once in any text of ours.
+    const CLOSING_CHARS_MAX: usize = 64;
+    if has_at_most(html, chars_max) {
+        return html.to_owned();
+    }
+    let room = chars_max.saturating_sub(CLOSING_CHARS_MAX);
+    let mut kept: String = html.chars().take(room).collect();
+    for (opens, ends) in [('<', '>'), ('&', ';')] {
+        if let Some(at) = kept.rfind(opens)
+            && kept.get(at..).is_some_and(|rest| !rest.contains(ends))
+        {
+            kept.truncate(at);
+        }
+    }
+    let mut open: Vec<&str> = Vec::new();
+    for part in kept.split('<').skip(1) {
+        let name = |text: &'_ str| text.find([' ', '>']).unwrap_or(text.len());
+        match part.strip_prefix('/') {
+            Some(_) => drop(open.pop()),
+            None => open.extend(part.get(..name(part))),
+        }
+    }
+    let closing: String = open.iter().rev().map(|tag| format!("</{tag}>")).collect();
+    if closing.len() >= CLOSING_CHARS_MAX {
+        return "…".to_owned();
+    }
+    format!("{kept}…{closing}")
+}
+
 /// A text of at most so many bytes, with `…` at its end where it was cut.
 pub(crate) fn cut_bytes(text: &str, bytes_max: usize) -> String {
     if text.len() <= bytes_max {

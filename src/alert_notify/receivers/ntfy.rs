@@ -95,10 +95,12 @@ impl Way for Ntfy {
             .map(str::trim)
             .filter(|t| !t.is_empty())
             .collect();
+        let fits = |text: &str| text.len() <= MESSAGE_BYTES_MAX;
+        let body = message.fitting("message", or_empty(&self.message), fits)?;
         let mut body = json!({
             "topic": topic.reveal(),
             "title": cut(&text("title", &self.title)?, TITLE_CHARS_MAX),
-            "message": cut_bytes(&text("message", &self.message)?, MESSAGE_BYTES_MAX),
+            "message": cut_bytes(body.trim(), MESSAGE_BYTES_MAX),
             "tags": tags,
         });
         let priority = text("priority", &self.priority)?;

@@ -106,6 +106,10 @@ impl Way for Pagerduty {
             ("resolved", "{{ .Alerts.Resolved | toJson }}"),
             ("num_firing", "{{ .Alerts.Firing | len }}"),
             ("num_resolved", "{{ .Alerts.Resolved | len }}"),
+            (
+                "evidence",
+                r#"{{ template "pagerduty.default.evidence" . }}"#,
+            ),
         ] {
             let detail = self.details.entry(key.to_owned());
             detail.or_insert_with(|| text.to_owned());
@@ -154,6 +158,9 @@ impl Way for Pagerduty {
         let mut details = serde_json::Map::new();
         for (name, source) in &self.details {
             let detail = message.text("details", source)?;
+            if name == "evidence" && detail.is_empty() {
+                continue;
+            }
             // What is JSON by itself goes as JSON, not as a text with JSON in it.
             let value = match serde_json::from_str(&detail) {
                 Ok(value @ (Value::Array(_) | Value::Object(_))) => value,

@@ -10,7 +10,10 @@ use http_client::{HttpClientConfig, Secret};
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
-use super::{Call, Outgoing, Way, address, cut, default_to, one_of, or_empty, secret_of, start_in};
+use super::{
+    Call, Outgoing, Way, address, cut, default_to, has_at_most, one_of, or_empty, secret_of,
+    start_in,
+};
 use crate::config_file::RawGlobal;
 use crate::message::Message;
 
@@ -113,10 +116,12 @@ impl Way for Pushover {
             self.user_key_file.as_ref(),
         )?;
         let token = secret_of("token", self.token.as_ref(), self.token_file.as_ref())?;
+        let source = or_empty(&self.message);
+        let fits = |text: &str| has_at_most(text, MESSAGE_CHARS_MAX);
         let body_text = if self.html {
-            message.html("message", or_empty(&self.message))?
+            message.html_fitting("message", source, fits)?
         } else {
-            text("message", &self.message)?
+            message.fitting("message", source, fits)?
         };
         let body_text = match body_text.trim() {
             // Pushover refuses a message without text.

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Call, Outgoing, Way, address, cut, default_to, inherit, one_of, or_empty, secret_of, start_in,
+    Call, Outgoing, Way, address, cut, cut_html, default_to, has_at_most, inherit, one_of,
+    or_empty, secret_of, start_in,
 };
 use crate::config_file::RawGlobal;
 use crate::message::Message;
@@ -83,10 +84,15 @@ impl Way for Telegram {
     fn prepare(&self, message: &Message<'_>) -> Result<Outgoing, String> {
         let source = or_empty(&self.message);
         let is_html = or_empty(&self.parse_mode) == "HTML";
+        let fits = |text: &str| has_at_most(text, TEXT_CHARS_MAX);
         let text = if is_html {
-            message.html("message", source)?
+            // Telegram refuses what has a tag that is not closed.
+            cut_html(
+                &message.html_fitting("message", source, fits)?,
+                TEXT_CHARS_MAX,
+            )
         } else {
-            message.text("message", source)?
+            cut(&message.fitting("message", source, fits)?, TEXT_CHARS_MAX)
         };
         let chat_id = match (self.chat_id, &self.chat_id_file) {
             (Some(id), _) => id,
@@ -105,7 +111,7 @@ impl Way for Telegram {
         let url = format!("{api}/bot{}/sendMessage", token.reveal());
         let mut body = json!({
             "chat_id": chat_id,
-            "text": cut(&text, TEXT_CHARS_MAX),
+            "text": text,
             "disable_web_page_preview": true,
         });
         if !or_empty(&self.parse_mode).is_empty() {

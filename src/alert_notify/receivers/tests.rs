@@ -175,7 +175,8 @@ fn telegram_escapes_html() {
     let expected = json!({
         "chat_id": -5,
         "message_thread_id": 7,
-        "text": "<b>[FIRING:1] Burn (&lt;n1&gt; critical)</b>\nit &lt;burns&gt; &amp; smokes\n",
+        "text": "<b>[FIRING:1] Burn (&lt;n1&gt; critical)</b>\nit &lt;burns&gt; &amp; smokes\n\
+            <a href=\"http://yagura/alerts?receiver=r\">Show in Yagura</a>",
         "parse_mode": "HTML",
         "disable_web_page_preview": true,
     });
@@ -189,6 +190,22 @@ fn telegram_escapes_html() {
 }
 
 #[test]
+fn html_is_cut_between_tags() {
+    let check = |html: &str, max: usize, expected: &str| {
+        let cut = super::cut_html(html, max);
+        assert_eq!(cut, expected, "{html}");
+        assert!(super::has_at_most(&cut, max), "{cut}");
+    };
+    check("<b>a</b>", 100, "<b>a</b>");
+    let long = format!("<b>s</b> &amp; <pre>{}</pre>", "x".repeat(200));
+    check(&long, 90, "<b>s</b> &amp; <pre>xxxxxx…</pre>");
+    check(&long, 82, "<b>s</b> &amp; …");
+    check(&long, 77, "<b>s</b> …");
+    let link = format!("<a href=\"http://x\">{}</a>", "y".repeat(99));
+    check(&link, 86, "<a href=\"http://x\">yyy…</a>");
+}
+
+#[test]
 fn discord_and_teams() {
     let discord = calls(
         "discord_configs",
@@ -198,7 +215,11 @@ fn discord_and_teams() {
     let expected = json!({
         "content": "",
         "username": "y",
-        "embeds": [{"title": SUBJECT, "description": LINES, "color": 10_038_562}],
+        "embeds": [{
+            "title": SUBJECT,
+            "description": format!("{LINES}[Show in Yagura](http://yagura/alerts?receiver=r)"),
+            "color": 10_038_562,
+        }],
     });
     assert_eq!(discord[0].2, expected);
     let teams = calls(
@@ -224,8 +245,8 @@ fn ntfy_and_gotify() {
     assert_eq!(ntfy[0].1, ["authorization: Bearer k"]);
     let expected = json!({
         "topic": "x",
-        "title": SUBJECT,
-        "message": LINES,
+        "title": "Burn",
+        "message": "it <burns> & smokes\nnode=<n1>",
         "priority": 5,
         "tags": ["rotating_light"],
         "click": "http://yagura/alerts?receiver=r",
@@ -235,6 +256,7 @@ fn ntfy_and_gotify() {
     assert_eq!(gotify[0].0, "POST http://g/message");
     assert_eq!(gotify[0].1, ["x-gotify-key: k"]);
     assert_eq!(gotify[0].2["priority"], 2);
+    assert_eq!(gotify[0].2["title"], "Over: Burn");
 }
 
 #[test]

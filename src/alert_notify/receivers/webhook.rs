@@ -27,6 +27,8 @@ pub(crate) struct Webhook {
     max_alerts: usize,
     timeout: Option<String>,
     payload: Option<Value>,
+    /// Whether the message has `evidence`, a key that Alertmanager does not know.
+    evidence: bool,
 }
 
 impl Way for Webhook {
@@ -56,7 +58,11 @@ impl Way for Webhook {
     fn prepare(&self, message: &Message<'_>) -> Result<Outgoing, String> {
         let url = address_of("url", self.url.as_ref(), self.url_file.as_ref())?;
         let call = match &self.payload {
-            None => Call::json(url, &payload::message(message, self.max_alerts)),
+            None => {
+                let mut payload = payload::message(message, self.max_alerts);
+                payload.evidence = message.evidence.filter(|_| self.evidence);
+                Call::json(url, &payload)
+            }
             Some(payload) => Call::json(url, &filled(payload, message)?),
         }?;
         Ok(Outgoing::Http(vec![call]))

@@ -63,6 +63,8 @@ pub(crate) fn problems(evidence: &Evidence<'_>) -> Vec<Problem> {
 fn alerts(groups: &[GroupSnapshot]) -> Vec<Problem> {
     let mut problems: Vec<Problem> = active(groups)
         .filter(|(_, alert)| alert.state == AlertState::Firing)
+        // A Watchdog fires while all is well.
+        .filter(|(_, alert)| alert.labels.get("severity") != Some("none"))
         .map(|(rule, alert)| {
             let weight = severity(&alert.labels);
             Problem {
@@ -234,6 +236,17 @@ fn appliance(evidence: &Evidence<'_>) -> Vec<Problem> {
             task.name, task.restarts
         );
         problems.push(problem(task_tone(task), &title, &task.last_error));
+    }
+    for one in &report.failing {
+        problems.push(Problem {
+            since_ms: one.since_ms,
+            link: "/alerts/receivers".to_owned(),
+            ..problem(
+                Tone::Err,
+                &format!("Messages do not reach {}", one.what),
+                &one.error,
+            )
+        });
     }
     for warning in &report.warnings {
         problems.push(problem(Tone::Warn, "Yagura warns", warning));

@@ -418,7 +418,9 @@ fn link(source: &LogSource) -> String {
         .iter()
         .filter_map(|name| Some(log_query::field_term(name, source.labels.get(name)?, false)))
         .collect();
-    let mut query = url::form_urlencoded::Serializer::new(String::from("/logs?"));
+    let path = String::from("/logs?");
+    let start = path.len();
+    let mut query = url::form_urlencoded::Serializer::for_suffix(path, start);
     query.append_pair("q", &terms.join(" ")).finish()
 }
 

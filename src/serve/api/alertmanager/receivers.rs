@@ -43,6 +43,7 @@ pub(super) async fn health(State(services): State<Arc<Services>>) -> Json<Value>
             "lastSuccess": when(way.last_success_ms),
             "lastFailure": when(way.last_failure_ms),
             "lastError": way.last_error,
+            "failingSince": when(way.failing_since_ms),
             "pending": way.pending,
             "retries": way.retries,
             "sent": way.sent,

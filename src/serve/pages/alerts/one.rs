@@ -56,8 +56,12 @@ struct AlertPage {
     /// Empty where the week shows nothing.
     week_words: String,
     logs: LogEvidence,
+    /// What the lines are searched with; empty where there are none to look at.
+    logs_query: String,
     logs_href: String,
     metrics_href: String,
+    /// How far a log rule looks back at each point of the graph; else empty.
+    counted_over: String,
     told: Vec<Told>,
     /// Who would be told: receiver and its ways.
     reaches: Vec<(String, String)>,
@@ -146,16 +150,14 @@ fn look(
     let question = Question {
         labels: &found.labels,
         rule_labels: &found.rule_labels,
-        expression: if found.is_log_rule {
-            ""
-        } else {
-            &found.expression
-        },
+        expression: &found.expression,
+        is_log_rule: found.is_log_rule,
         active_at_ms: found.active_at_ms,
         until_ms,
     };
     let series = &*services.series;
-    let fresh = alert_evidence::of_alert(&question, &services.engine, series, stop);
+    let lines = &*services.logs;
+    let fresh = alert_evidence::of_alert(&question, &services.engine, series, lines, stop);
     let kept = found.kept.as_ref();
     // What is no longer stored was kept when it began.
     let curve = fresh.or_else(|| kept.and_then(|kept| kept.curve.clone()));
@@ -252,10 +254,15 @@ async fn draw(
     shell.title.clone_from(&name);
     shell.refresh = Some(if found.ended_ms > 0 { 0 } else { REFRESH_S });
     let range = (rfc3339(logs.start_ms), rfc3339(logs.end_ms));
+    let logs_query = logs.query();
     let logs_href = link(
         "/logs",
-        &[("q", &logs.query()), ("from", &range.0), ("to", &range.1)],
+        &[("q", &logs_query), ("from", &range.0), ("to", &range.1)],
     );
+    let counted_over = match alert_evidence::looks_back(&found.expression) {
+        Some(window_ms) if found.is_log_rule => humanize::span_ms(window_ms),
+        _ => String::new(),
+    };
     let metrics_href = if found.is_log_rule || found.expression.is_empty() {
         String::new()
     } else {
@@ -292,8 +299,10 @@ async fn draw(
             },
         },
         week_words,
+        logs_query,
         logs_href,
         metrics_href,
+        counted_over,
         logs,
         told,
         reaches: reached

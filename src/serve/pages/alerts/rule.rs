@@ -324,7 +324,7 @@ async fn rehearse(
         (rehearsal, (question.stop)())
     });
     match answer.await {
-        Ok((rehearsal, cut)) => shown(services, rehearsal, span, cut),
+        Ok((rehearsal, cut)) => shown(rehearsal, span, cut),
         Err(error) => Rehearsed {
             span: span.to_owned(),
             sentence: "was not rehearsed".to_owned(),
@@ -336,7 +336,7 @@ async fn rehearse(
     }
 }
 
-fn shown(services: &Services, rehearsal: Rehearsal, span: &str, is_cut: bool) -> Rehearsed {
+fn shown(rehearsal: Rehearsal, span: &str, is_cut: bool) -> Rehearsed {
     let mut error: Vec<String> = rehearsal.problems.iter().map(ToString::to_string).collect();
     let Some(done) = rehearsal.rules.into_iter().next() else {
         return Rehearsed {
@@ -360,10 +360,6 @@ fn shown(services: &Services, rehearsal: Rehearsal, span: &str, is_cut: bool) ->
     // The newest first, as in the history.
     firings.reverse();
     firings.truncate(FIRINGS_SHOWN);
-    for firing in &mut firings {
-        let reached = services.notifier.reached_by(&firing.labels);
-        firing.receivers = reached.iter().map(|r| r.receiver.to_string()).collect();
-    }
     Rehearsed {
         span: span.to_owned(),
         sentence: match n {
