@@ -369,6 +369,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         tail: tail.clone(),
         notified,
+        notifier: notifier.clone(),
         ways: ways.clone(),
         heartbeat: heartbeat.clone(),
     });

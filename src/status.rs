@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use alert_notify::{Heartbeat, WayHealth};
+use alert_notify::{Heartbeat, Notifier, WayHealth};
 use log_query::LogReader;
 use log_store::LogStore;
 use log_tail::LogTail;
@@ -31,6 +31,7 @@ pub(crate) struct StatusSource {
     pub(crate) metrics: Arc<MetricStore>,
     pub(crate) tail: Arc<LogTail>,
     pub(crate) notified: alert_notify::Metrics,
+    pub(crate) notifier: Arc<Notifier>,
     /// How each way of telling is doing.
     pub(crate) ways: Arc<dyn Fn() -> Vec<WayHealth> + Send + Sync>,
     pub(crate) heartbeat: Arc<Heartbeat>,
@@ -67,6 +68,12 @@ impl StatusSource {
                 .last_error()
                 .map(|error| format!("the log store cannot write: {error}")),
         );
+        warnings.extend(self.notifier.state_trouble().map(|(error, _)| {
+            format!(
+                "state.db cannot be written ({error}): alerts and who was told of them are kept in \
+                 memory until it can, silences cannot be made"
+            )
+        }));
         StatusReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: self.started_ms,

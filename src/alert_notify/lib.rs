@@ -21,6 +21,7 @@ mod matchers;
 mod message;
 mod metrics;
 mod notifier;
+mod patient;
 mod payload;
 mod receivers;
 mod route;

@@ -24,6 +24,7 @@ use crate::dispatch::{AlertGroup, AlertView, Batch, Dispatcher};
 use crate::health::{Health, WayHealth};
 use crate::message::{self, Evidence, Message};
 use crate::metrics::Metrics;
+use crate::patient::Patient;
 use crate::receivers::{Integration, Outgoing};
 use crate::send::{Answer, deliver, once};
 use crate::silences::{KeptSilence, Silence, SilenceError};
@@ -79,7 +80,7 @@ pub struct Notifier {
     dispatcher: Mutex<Dispatcher>,
     /// One change of what is kept at a time. Taken before `dispatcher`, never within.
     keeping: Mutex<()>,
-    state: Arc<dyn NotificationState>,
+    state: Arc<Patient>,
     external_url: String,
     metrics: Metrics,
     clients: Clients,
@@ -117,7 +118,7 @@ impl Notifier {
         Self {
             dispatcher: Mutex::new(dispatcher),
             keeping: Mutex::new(()),
-            state,
+            state: Arc::new(Patient::new(state, metrics.state_failures.clone())),
             external_url,
             health: Health::new(metrics.receiver_failing.clone()),
             metrics,
@@ -238,6 +239,12 @@ impl Notifier {
     /// All alerts that fire.
     pub fn alerts(&self) -> Vec<AlertView> {
         self.dispatcher.lock().alerts(time::now_ms())
+    }
+
+    /// Why what alerting must remember cannot be written, and since when, milliseconds since
+    /// 1970-01-01 UTC. Until then it is kept in memory.
+    pub fn state_trouble(&self) -> Option<(String, i64)> {
+        self.state.trouble()
     }
 
     /// How each receiver is doing.
@@ -429,12 +436,14 @@ impl Notifier {
             }
             is_time
         };
-        if !is_time && !self.dispatcher.lock().has_forgotten() {
+        let is_idle = !is_time && !self.dispatcher.lock().has_forgotten();
+        if is_idle && self.state.trouble().is_none() {
             return;
         }
         let this = self.clone();
         let work = spawn_blocking(move || {
             let _keeping = this.keeping.lock();
+            this.state.try_again();
             let (alerts, silences, firing, quiet) = {
                 let mut dispatcher = this.dispatcher.lock();
                 let silences = dispatcher.silences.forget(now_ms);

@@ -28,8 +28,7 @@ pub use pages::rule_id;
 pub use server::run;
 pub use services::{
     Failing, Growth, ImportLines, Rehearse, RelabelSteps, RuleMissing, Services, StatusReport,
-    TaskReport,
-    Totals, View,
+    TaskReport, Totals, View,
 };
 
 use std::sync::Arc;

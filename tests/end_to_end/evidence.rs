@@ -187,3 +187,52 @@ alertmanager:
     );
     assert!(html.contains("/logs?q=level"), "no link to its lines");
 }
+
+#[test]
+fn an_alert_that_is_over_at_once_leaves_an_incident_and_a_receiver_that_fails_is_named() {
+    let site = Site::new();
+    // Nobody listens there.
+    site.configure(
+        "alertmanager:\n  route: { receiver: deaf, group_wait: 0s, group_interval: 1s }\n  \
+         receivers: [{ name: deaf, webhook_configs: [{ url: 'http://127.0.0.1:1/' }] }]\n",
+    );
+    let yagura = site.start();
+    let post = |name: &str, ends_ms: i64| {
+        let now_ms = model::time::now_ms();
+        let body = serde_json::json!([{
+            "labels": {"alertname": name, "pump": "north"},
+            "startsAt": model::time::rfc3339_ms(now_ms - 10),
+            "endsAt": model::time::rfc3339_ms(now_ms + ends_ms),
+        }]);
+        let headers = [("content-type", "application/json")];
+        let answer = yagura.send("/api/v2/alerts", &headers, body.to_string().as_bytes());
+        let (status, text) = answer.expect("an answer");
+        assert_eq!(status, 200, "{text}");
+    };
+    for n in 0..5 {
+        post(&format!("Flash{n}"), 60_000);
+        post(&format!("Flash{n}"), -1);
+    }
+    yagura.wait_for("all five in the history, all over", |y| {
+        let (_, page) = y.get("/alerts/history");
+        (0..5)
+            .all(|n| page.contains(&format!("Flash{n}")))
+            .then_some(())
+    });
+
+    post("Lasting", 60_000);
+    yagura.wait_for("the receiver on the status page", |y| {
+        let (_, page) = y.get("/status");
+        page.contains("the receiver deaf (webhook[0])")
+            .then_some(())
+    });
+    let (_, overview) = yagura.get("/");
+    assert!(overview.contains("Messages do not reach the receiver deaf"));
+    let failing = yagura.value("yagura_alert_notify_receiver_failing{receiver=\"deaf\"}");
+    let (_, own) = yagura.get("/metrics");
+    assert!(
+        failing == Some(1.0)
+            || own.contains("receiver_failing{receiver=\"deaf\",way=\"webhook[0]\"} 1"),
+        "{failing:?}"
+    );
+}

@@ -12,7 +12,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::appliance::{Appliance, Site, append, encode};
+use crate::alerts::webhook;
+use crate::appliance::{Appliance, PATIENCE, Site, append, encode};
 use crate::metrics::target;
 
 /// Lines that fill the open buffers of the smallest memory budget (8 MiB) and more.
@@ -354,4 +355,90 @@ fn what_is_sent_to_a_full_disk_is_refused_and_taken_afterwards() {
     });
     assert_eq!(found.len(), acknowledged);
     stop(yagura);
+}
+
+#[test]
+fn alerts_are_told_once_while_nothing_can_be_written() {
+    let site = Site::new();
+    let Some(disk) = SmallDisk::mount(&site) else {
+        return;
+    };
+    let (url, bodies) = webhook();
+    site.configure(&format!(
+        "storage: {{ disk: 256MiB, memory: 64MiB }}\nalertmanager:\n  \
+         route: {{ receiver: hook, group_by: [alertname], group_wait: 0s, group_interval: 200ms }}\n  \
+         receivers: [{{ name: hook, webhook_configs: [{{ url: '{url}' }}] }}]\n"
+    ));
+    let yagura = site.start();
+    let post = |yagura: &Appliance, name: &str| {
+        let now_ms = model::time::now_ms();
+        let body = serde_json::json!([{
+            "labels": {"alertname": name},
+            "startsAt": model::time::rfc3339_ms(now_ms),
+            "endsAt": model::time::rfc3339_ms(now_ms + 3_600_000),
+        }]);
+        let headers = [("content-type", "application/json")];
+        let answer = yagura.send("/api/v2/alerts", &headers, body.to_string().as_bytes());
+        assert_eq!(answer.expect("an answer").0, 200);
+    };
+    let told = || next_told(&bodies, &yagura);
+    post(&yagura, "Before");
+    assert_eq!(told(), "Before");
+    // SQLite's journal may have room left within its file; that runs out, too.
+    disk.fill();
+    let mut names = Vec::new();
+    while !yagura
+        .get("/status")
+        .1
+        .contains("state.db cannot be written")
+    {
+        assert!(
+            names.len() < 2_000,
+            "the disk does not fill:\n{}",
+            yagura.log()
+        );
+        let name = format!("While{}", names.len());
+        post(&yagura, &name);
+        assert_eq!(told(), name);
+        names.push(name);
+    }
+    post(&yagura, "Last");
+    assert_eq!(told(), "Last");
+    // Many turns of each group have passed; who knows already was told nothing again.
+    assert!(bodies.try_recv().is_err(), "told twice");
+    let refused = yagura
+        .log()
+        .matches("cannot write what alerting must remember")
+        .count();
+    assert_eq!(refused, 1, "said once, not with every turn");
+
+    disk.free();
+    yagura.wait_for("the state on disk", |y| {
+        let (_, page) = y.get("/status");
+        (!page.contains("state.db cannot be written")).then_some(())
+    });
+    yagura.kill();
+    let yagura = site.start();
+    yagura.wait_for("the alerts from before", |y| {
+        let alerts = y.json("/api/v2/alerts");
+        let alerts = alerts.as_array().cloned().unwrap_or_default();
+        let has = |name: &str| alerts.iter().any(|a| a["labels"]["alertname"] == name);
+        (has("Last") && names.iter().all(|name| has(name))).then_some(())
+    });
+    post(&yagura, "After");
+    assert_eq!(
+        next_told(&bodies, &yagura),
+        "After",
+        "what was told before is not told again"
+    );
+    stop(yagura);
+}
+
+fn next_told(bodies: &std::sync::mpsc::Receiver<serde_json::Value>, yagura: &Appliance) -> String {
+    let body = bodies.recv_timeout(PATIENCE);
+    let body = body.unwrap_or_else(|_| panic!("nobody was told:\n{}", yagura.log()));
+    body["groupLabels"]["alertname"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
