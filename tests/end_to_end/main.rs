@@ -16,11 +16,8 @@ mod log_counts;
 mod logs;
 mod loki;
 mod metrics;
-<<<<<<< HEAD
-mod pushed;
-=======
 mod prometheus_sender;
->>>>>>> 195bf58 (Alerting survives a full disk without telling twice; stories of a Prometheus that sends, of short alerts, of failing receivers)
+mod pushed;
 mod receive;
 mod remote_write;
 mod rules;
