@@ -33,6 +33,7 @@ pub struct Curve {
 
 /// The points of a curve.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_field_names, reason = "units are part of names")]
 pub(crate) struct Span {
     /// Milliseconds since 1970-01-01 UTC.
     pub(crate) start_ms: i64,

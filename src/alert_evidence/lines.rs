@@ -156,7 +156,8 @@ pub fn look(question: &Question<'_>, logs: &dyn LogReader, stop: &Stop) -> LogEv
         }
     };
     let Some(scope) = scope(question.labels, &streams) else {
-        found.note = "no log stream of that time has labels in common with this alert".to_owned();
+        "no log stream of that time has labels in common with this alert"
+            .clone_into(&mut found.note);
         return found;
     };
     found.scope.clone_from(&scope.labels);

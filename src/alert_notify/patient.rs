@@ -182,10 +182,10 @@ mod tests {
 
     impl Disk {
         fn room(&self) -> Result<(), StateError> {
-            match self.is_full.load(Ordering::Relaxed) {
-                true => Err("database or disk is full".into()),
-                false => Ok(()),
+            if self.is_full.load(Ordering::Relaxed) {
+                return Err("database or disk is full".into());
             }
+            Ok(())
         }
     }
 

@@ -288,7 +288,12 @@ pub(crate) fn cut_html(html: &str, chars_max: usize) -> String {
             None => open.extend(part.get(..name(part))),
         }
     }
-    let closing: String = open.iter().rev().map(|tag| format!("</{tag}>")).collect();
+    let mut closing = String::new();
+    for tag in open.iter().rev() {
+        closing.push_str("</");
+        closing.push_str(tag);
+        closing.push('>');
+    }
     if closing.len() >= CLOSING_CHARS_MAX {
         return "…".to_owned();
     }
