@@ -63,7 +63,7 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
 
 /// Folders in `src/` that belong to the binary, or that proptest leaves behind when a property
 /// fails (git-ignored), and are no rooms.
-const BINARY_FOLDERS: &[&str] = &["cli", "config", "proptest-regressions"];
+const BINARY_FOLDERS: &[&str] = &["app", "cli", "config", "proptest-regressions"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
