@@ -6,6 +6,7 @@
 //! taken.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -614,7 +615,13 @@ impl Notifier {
             let is_over = |alert: &&&Alert| alert.is_resolved_at(batch.now_ms);
             let firing = alerts.iter().find(|alert| !is_over(alert));
             let first = firing.or(alerts.first());
-            let known = first.zip(evidence).and_then(|(alert, of)| of(alert));
+            let known = first.zip(evidence).and_then(|(alert, of)| {
+                // Whoever knows more may fail; that there is an alert must be told all the same.
+                catch_unwind(AssertUnwindSafe(|| of(alert))).unwrap_or_else(|_| {
+                    tracing::error!(receiver = %batch.receiver, "looking for evidence panicked");
+                    None
+                })
+            });
             // How it began is no news once it is over.
             let shown = known.map(|known| match firing {
                 Some(_) => known,

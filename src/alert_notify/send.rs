@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use http_client::{Client, HttpClientError};
+use model::time;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -18,6 +19,10 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(500);
 
 /// The longest wait between two attempts, unless the receiver asks for more.
 const BACKOFF_MAX: Duration = Duration::from_mins(1);
+
+/// The longest time that a receiver can ask to be left alone; what asks for more is nonsense, and
+/// the group's next turn comes long before.
+const ASKED_MAX: Duration = Duration::from_hours(24);
 
 /// The longest time for one attempt, unless the configuration says otherwise. A receiver that
 /// takes longer is not likely to answer at all.
@@ -92,7 +97,8 @@ pub(crate) async fn deliver(
         if !failure.retry {
             return Err(failure.message);
         }
-        let pause = failure.wait.unwrap_or(wait);
+        // One that asks for no pause at all would be asked without end.
+        let pause = failure.wait.map_or(wait, |asked| asked.max(wait));
         if Instant::now() + pause >= deadline {
             return Err(format!(
                 "{} (attempt {attempts}, given up until the group's next turn)",
@@ -155,7 +161,10 @@ async fn ask(client: &std::sync::Arc<Client>, call: &Call) -> Result<Answer, Fai
         retry: !error.is_builder() && !error.is_redirect(),
         wait: None,
     })?;
-    let (status, wait) = (response.status(), retry_after(response.headers()));
+    let (status, wait) = (
+        response.status(),
+        retry_after(response.headers(), time::now_ms()),
+    );
     let mut body = Vec::new();
     while body.len() < ANSWER_BYTES_MAX {
         match response.chunk().await {
@@ -184,11 +193,20 @@ fn of_client(error: &HttpClientError) -> Failure {
     Failure::passing(error.to_string())
 }
 
-/// Seconds of the header `Retry-After`; dates are not understood, then the usual pause counts.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let seconds: f64 = text.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
+/// How long the header `Retry-After` asks to wait: seconds, or a date.
+fn retry_after(headers: &HeaderMap, now_ms: i64) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let asked = match text.parse::<f64>() {
+        // More seconds than any clock counts are many.
+        Ok(seconds) if seconds > ASKED_MAX.as_secs_f64() => ASKED_MAX,
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
+        Err(_) => {
+            let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+            let ms = at.as_millisecond().saturating_sub(now_ms);
+            Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+        }
+    };
+    Some(asked.min(ASKED_MAX))
 }
 
 fn printable(bytes: &[u8]) -> String {
@@ -202,5 +220,36 @@ fn refusal(status: StatusCode, answer: &[u8]) -> String {
     match text.as_str() {
         "" => format!("the receiver answered {status}"),
         text => format!("the receiver answered {status}: {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_as_seconds_or_a_date_and_nonsense_is_left_out() {
+        let now_ms = 784_111_777_000; // Sun, 06 Nov 1994 08:49:37 GMT
+        let asked = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().expect("a header"));
+            retry_after(&headers, now_ms).map(|wait| wait.as_secs_f64())
+        };
+        for (text, expected) in [
+            ("30", Some(30.0)),
+            (" 1.5 ", Some(1.5)),
+            ("0", Some(0.0)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60.0)),
+            ("Sun, 06 Nov 1994 07:00:00 GMT", Some(0.0)),
+            ("Fri, 31 Dec 2100 23:59:59 GMT", Some(86_400.0)),
+            ("99999999999999999999999999", Some(86_400.0)),
+            ("9e18", Some(86_400.0)),
+            ("-5", None),
+            ("NaN", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(asked(text), expected, "{text:?}");
+        }
     }
 }

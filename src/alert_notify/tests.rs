@@ -12,6 +12,8 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::*;
 
+mod trouble;
+
 /// A notifier that runs until it is dropped.
 struct Running {
     notifier: Arc<Notifier>,

@@ -55,6 +55,8 @@ struct Instance {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Alerts {
     instances: HashMap<Labels, Instance>,
+    /// The time of the last update.
+    updated_ms: i64,
 }
 
 impl Alerts {
@@ -71,6 +73,7 @@ impl Alerts {
         limit: usize,
         now_ms: i64,
     ) -> Result<(), String> {
+        self.follow_clock(now_ms);
         let mut present = HashSet::with_capacity(found.len());
         for found in &found {
             if !present.insert(found.labels.clone()) {
@@ -93,6 +96,27 @@ impl Alerts {
             ));
         }
         Ok(())
+    }
+
+    /// A clock that was set back takes all times with it: otherwise alerts would be active since a
+    /// time that is yet to come, and what fires would wait for its `for` again.
+    fn follow_clock(&mut self, now_ms: i64) {
+        let back_ms = self.updated_ms.saturating_sub(now_ms).max(0);
+        self.updated_ms = now_ms;
+        if back_ms == 0 {
+            return;
+        }
+        for alert in self.instances.values_mut() {
+            alert.active_at_ms = alert.active_at_ms.saturating_sub(back_ms);
+            for time in [
+                &mut alert.fired_at_ms,
+                &mut alert.resolved_at_ms,
+                &mut alert.keep_firing_since_ms,
+                &mut alert.last_sent_ms,
+            ] {
+                *time = time.map(|at| at.saturating_sub(back_ms));
+            }
+        }
     }
 
     fn see(&mut self, found: Found, now_ms: i64) {

@@ -300,6 +300,9 @@ impl RuleManager {
         let now_ms = time::now_ms();
         let concurrency = self.options.read().concurrency;
         let mut clock = self.clock.lock();
+        for entry in clock.entries.iter_mut().filter(|e| !e.running) {
+            entry.mend_clock(now_ms);
+        }
         // The one that has waited longest comes first.
         let mut due: Vec<usize> = (0..clock.entries.len())
             .filter(|i| {
@@ -516,6 +519,16 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// A clock that was set back would leave the group waiting for a time that is far away.
+    fn mend_clock(&mut self, now_ms: i64) {
+        let ahead_ms = self.due_ms.saturating_sub(now_ms);
+        if ahead_ms > 2 * self.cell.interval_ms {
+            self.due_ms = self.cell.schedule.after(now_ms);
+        }
+    }
+}
+
 impl Cell {
     fn publish(&self, snapshot: GroupSnapshot) {
         let (mut pending, mut firing) = (0, 0);
@@ -531,3 +544,6 @@ impl Cell {
         self.firing.store(firing, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod clock_tests;

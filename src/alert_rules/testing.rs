@@ -1,6 +1,6 @@
 //! A metric store and a query language small enough to look through, for the tests of this room.
 //!
-//! An expression is the name of a metric; `boom` panics, `many` floods, `fail` fails. Series end
+//! An expression is the name of a metric; `boom` panics, `many` and `million` flood, `fail` fails. Series end
 //! five minutes after their last sample or with a stale marker, as anywhere.
 
 use std::collections::BTreeMap;
@@ -99,7 +99,11 @@ impl RuleQuery for Memory {
         let points = match expression {
             "boom" => panic!("boom"),
             "fail" => return Err(error(ErrorKind::Timeout, "took too long")),
-            "many" => (0..20_000)
+            "many" | "million" => (0..if expression == "many" {
+                20_000
+            } else {
+                1_000_000
+            })
                 .map(|i| Point {
                     labels: Labels::from_pairs([("i", i.to_string())]),
                     timestamp_ms: time_ms,

@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::testing::{Memory, languages};
 use crate::*;
 
+mod trouble;
+
 const MINUTE: i64 = 60_000;
 const START: i64 = 1_700_000_000_000;
 

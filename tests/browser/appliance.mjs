@@ -29,9 +29,10 @@ function line(n, now) {
 
 /**
  * A running Yagura: `url`, `append(text)`, `write(name, text)`, `stop()`. `files` are log files
- * that are there before it starts: names without `.log`, and their text.
+ * that are there before it starts: names without `.log`, and their text. `settings` are further
+ * lines of its configuration.
  */
-export async function start({ logs = true, files = {} } = {}) {
+export async function start({ logs = true, files = {}, settings = "" } = {}) {
   const dir = mkdtempSync(join(tmpdir(), "yagura-browser-"));
   mkdirSync(join(dir, "logs"));
   const file = join(dir, "logs", "app.log");
@@ -65,7 +66,7 @@ prometheus:
   scrape_configs:
     - job_name: nobody
       static_configs: [{ targets: ["127.0.0.1:1"] }]
-`,
+${settings}`,
   );
   const child = spawn(
     binary(),
