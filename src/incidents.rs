@@ -178,14 +178,13 @@ impl Incidents {
         let kept = self.state.incidents_of(&key.0, 1).ok()?;
         let of_now = kept.first().filter(|one| one.started_ms == key.1);
         let read = of_now.and_then(|one| serde_json::from_str::<Evidence>(&one.document).ok());
-        let words = match read {
-            Some(evidence) => Words::of(&evidence),
-            None => {
-                // A test message's alert is made up.
-                let groups = self.rules.groups();
-                rule_of(&groups, &alert.labels)?;
-                Words::of(&self.gather(alert, time::now_ms()))
-            }
+        let words = if let Some(evidence) = read {
+            Words::of(&evidence)
+        } else {
+            // A test message's alert is made up.
+            let groups = self.rules.groups();
+            rule_of(&groups, &alert.labels)?;
+            Words::of(&self.gather(alert, time::now_ms()))
         };
         self.remember(&key.0, key.1, words.clone());
         Some(words)

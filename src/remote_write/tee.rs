@@ -235,7 +235,7 @@ impl Tee {
     fn each<V: Copy>(
         &self,
         target: TargetId,
-        samples: impl Iterator<Item = (SlotId, V)> + Clone,
+        samples: &(impl Iterator<Item = (SlotId, V)> + Clone),
         add: impl Fn(&Remote, Vec<(u32, V)>, &dyn Fn(u32) -> Option<Labels>),
     ) {
         self.recall(target, samples.clone().map(|(slot, _)| slot));
@@ -298,7 +298,7 @@ impl SampleSink for Tee {
         if stored > 0 {
             let time_ms = scrape.timestamp_ms;
             let samples = scrape.samples.iter().copied();
-            self.each(scrape.target, samples, |remote, wanted, labels| {
+            self.each(scrape.target, &samples, |remote, wanted, labels| {
                 let items = wanted.len() as u64;
                 remote.add(items, |queue| queue.floats(time_ms, &wanted, labels));
             });
@@ -317,7 +317,7 @@ impl SampleSink for Tee {
             .append_histograms(target, timestamp_ms, samples)?;
         if stored > 0 {
             let each = samples.iter().map(|(slot, histogram)| (*slot, histogram));
-            self.each(target, each, |remote, wanted, labels| {
+            self.each(target, &each, |remote, wanted, labels| {
                 if remote.settings.histograms {
                     for (id, histogram) in wanted {
                         let item = Item::Histogram(timestamp_ms, histogram.clone());
@@ -334,7 +334,7 @@ impl SampleSink for Tee {
         self.store.append_exemplar(target, slot, exemplar);
         self.each(
             target,
-            std::iter::once((slot, ())),
+            &std::iter::once((slot, ())),
             |remote, wanted, labels| {
                 if remote.settings.exemplars {
                     for (id, ()) in wanted {

@@ -6,6 +6,7 @@
 //! of arrival may differ by [`TOLERANCE`].
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -86,12 +87,14 @@ fn configuration(url: &str) -> String {
     let mut routes = String::new();
     let mut receivers = String::from("  - name: nobody\n");
     for (name, route, hook) in CASES {
-        routes.push_str(&format!(
-            "    - {{ receiver: {name}, matchers: ['case=\"{name}\"'], {route} }}\n"
-        ));
-        receivers.push_str(&format!(
-            "  - {{ name: {name}, webhook_configs: [{{ url: '{url}', {hook} }}] }}\n"
-        ));
+        let _ = writeln!(
+            routes,
+            "    - {{ receiver: {name}, matchers: ['case=\"{name}\"'], {route} }}"
+        );
+        let _ = writeln!(
+            receivers,
+            "  - {{ name: {name}, webhook_configs: [{{ url: '{url}', {hook} }}] }}"
+        );
     }
     // The second route of the case that goes on.
     routes.push_str("    - { receiver: grouping, matchers: ['case=~\"conti.*\"'], group_by: [node], group_wait: 1s }\n");
@@ -263,7 +266,7 @@ fn webhooks_hear_the_same_as_from_alertmanager() {
         .stderr(Stdio::null())
         .spawn();
     let Ok(child) = child else {
-        println!("skipped: prometheus-alertmanager is not installed");
+        eprintln!("skipped: prometheus-alertmanager is not installed");
         return;
     };
     let _alertmanager = Alertmanager(child);

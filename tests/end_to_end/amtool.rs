@@ -39,7 +39,7 @@ fn post(yagura: &Appliance, path: &str, body: &serde_json::Value) {
 #[test]
 fn amtool_works_unchanged() {
     if Command::new("amtool").arg("--version").output().is_err() {
-        println!("skipped: amtool is not installed (Debian: prometheus-alertmanager)");
+        eprintln!("skipped: amtool is not installed (Debian: prometheus-alertmanager)");
         return;
     }
     let site = Site::new();

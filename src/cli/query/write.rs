@@ -23,11 +23,15 @@ pub(super) fn table(data: &Data, color: bool) -> String {
                 };
                 vec![name(&point.metric), value]
             });
-            aligned(&["series", "value"], rows.collect(), color)
+            aligned(&["series", "value"], &rows.collect::<Vec<_>>(), color)
         }
         Data::Matrix(series) => {
             let rows = series.iter().map(row);
-            aligned(&["series", "", "min", "max", "last"], rows.collect(), color)
+            aligned(
+                &["series", "", "min", "max", "last"],
+                &rows.collect::<Vec<_>>(),
+                color,
+            )
         }
     }
 }
@@ -200,7 +204,7 @@ fn sparkline(values: &[f64]) -> String {
 }
 
 /// Columns under their names, the first and sparklines to the left, numbers to the right.
-fn aligned(names: &[&str], rows: Vec<Vec<String>>, color: bool) -> String {
+fn aligned(names: &[&str], rows: &[Vec<String>], color: bool) -> String {
     if rows.is_empty() {
         return String::new();
     }
@@ -212,7 +216,7 @@ fn aligned(names: &[&str], rows: Vec<Vec<String>>, color: bool) -> String {
     let widths: Vec<usize> = (0..names.len()).map(width).collect();
     let head: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut out = String::new();
-    for (index, row) in std::iter::once(&head).chain(&rows).enumerate() {
+    for (index, row) in std::iter::once(&head).chain(rows).enumerate() {
         let mut line = String::new();
         for (i, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let gap = if i == 0 { "" } else { "  " };

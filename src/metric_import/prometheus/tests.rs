@@ -76,7 +76,7 @@ fn blocks(folder: &Path) -> Option<Found> {
             Some(expected)
         }
         Err(error) => {
-            println!("promtool is missing ({error}): nothing was tested");
+            eprintln!("promtool is missing ({error}): nothing was tested");
             None
         }
     }

@@ -81,8 +81,8 @@ impl SampleSink for Store {
         for (slot, value) in scrape.samples {
             let name = inner.slots[slot.0 as usize].1.to_string();
             let key = (name, scrape.timestamp_ms);
-            if !inner.floats.contains_key(&key) {
-                inner.floats.insert(key, value.to_bits());
+            if let std::collections::btree_map::Entry::Vacant(e) = inner.floats.entry(key) {
+                e.insert(value.to_bits());
                 stored += 1;
             }
         }
@@ -148,8 +148,11 @@ fn send(receiver: &SampleReceiver, version: Version, message: &[u8]) -> Result<W
     receiver.remote_write(&body, version, Encoding::Snappy, NOW_MS)
 }
 
+/// Labels with samples of times and values.
+type Series<'a> = (&'a [(&'a str, &'a str)], &'a [(i64, f64)]);
+
 /// A request with one series per set of labels.
-fn v1(series: &[(&[(&str, &str)], &[(i64, f64)])]) -> Vec<u8> {
+fn v1(series: &[Series<'_>]) -> Vec<u8> {
     let mut out = Writer::default();
     for (labels, samples) in series {
         out.message(1, |one| {
@@ -282,7 +285,7 @@ fn samples_of_one_time_are_one_scrape_and_series_are_looked_up_once() {
     for round in 0..4 {
         let time_ms = NOW_MS + round * 15_000;
         let samples = [(time_ms, 1.0), (time_ms + 1, 2.0)];
-        let all: Vec<(&[(&str, &str)], &[(i64, f64)])> = series
+        let all: Vec<Series<'_>> = series
             .iter()
             .map(|labels| (&**labels, &samples[..]))
             .collect();

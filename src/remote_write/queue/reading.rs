@@ -19,6 +19,9 @@ pub(super) struct Reading {
     series: FxHashMap<u32, Labels>,
 }
 
+/// Samples with their labels, the position behind them, and how many damaged parts were passed over.
+type Batch = (Vec<(Labels, Item)>, Position, u64);
+
 impl Reading {
     /// Begins at a place.
     pub(super) fn from(at: Position) -> Self {
@@ -35,10 +38,7 @@ impl Queue {
     ///
     /// # Errors
     /// Where a file cannot be read.
-    pub fn read(
-        &mut self,
-        items_max: usize,
-    ) -> Result<(Vec<(Labels, Item)>, Position, u64), StoreError> {
+    pub fn read(&mut self, items_max: usize) -> Result<Batch, StoreError> {
         let mut items = Vec::new();
         let mut damaged = 0;
         while items.len() < items_max {

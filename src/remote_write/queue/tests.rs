@@ -2,16 +2,15 @@
 
 use super::*;
 
-fn labels(id: u32) -> Option<Labels> {
-    Some(Labels::from_pairs([
-        ("__name__", "m".to_owned()),
-        ("i", id.to_string()),
-    ]))
+fn labels(id: u32) -> Labels {
+    Labels::from_pairs([("__name__", "m".to_owned()), ("i", id.to_string())])
 }
 
 fn add(queue: &mut Queue, time_ms: i64, ids: std::ops::Range<u32>) {
     let samples: Vec<_> = ids.map(|id| (id, time_ms as f64 + f64::from(id))).collect();
-    queue.floats(time_ms, &samples, labels).expect("writes");
+    queue
+        .floats(time_ms, &samples, |id| Some(labels(id)))
+        .expect("writes");
 }
 
 #[test]
@@ -25,9 +24,13 @@ fn what_is_written_is_read_also_after_a_restart() {
         value: 0.5,
         timestamp_ms: 2001,
     });
-    queue.item(2, &exemplar, labels).expect("writes");
+    queue
+        .item(2, &exemplar, |id| Some(labels(id)))
+        .expect("writes");
     let histogram = Item::Histogram(2002, std::sync::Arc::new(Histogram::default()));
-    queue.item(7, &histogram, labels).expect("writes");
+    queue
+        .item(7, &histogram, |id| Some(labels(id)))
+        .expect("writes");
     let (items, position, damaged) = queue.read(3).expect("reads");
     assert_eq!((items.len(), damaged), (3, 0));
     queue.commit(position).expect("commits");
@@ -36,11 +39,11 @@ fn what_is_written_is_read_also_after_a_restart() {
     add(&mut queue, 3000, 1..2);
     let (items, ..) = queue.read(100).expect("reads");
     let expected = vec![
-        (labels(0).expect("some"), Item::Float(2000, 2000.0)),
-        (labels(1).expect("some"), Item::Float(2000, 2001.0)),
-        (labels(2).expect("some"), exemplar),
-        (labels(7).expect("some"), histogram),
-        (labels(1).expect("some"), Item::Float(3000, 3001.0)),
+        (labels(0), Item::Float(2000, 2000.0)),
+        (labels(1), Item::Float(2000, 2001.0)),
+        (labels(2), exemplar),
+        (labels(7), histogram),
+        (labels(1), Item::Float(3000, 3001.0)),
     ];
     assert_eq!(items, expected);
     let (items, ..) = queue.read(100).expect("reads");

@@ -268,16 +268,15 @@ fn rows(services: &Services, now_ms: i64) -> Vec<AlertRow> {
     let mut rows: Vec<AlertRow> = active(&groups)
         .map(|(rule, alert)| {
             let mut row = AlertRow::new(rule, alert);
-            match views.get(&row.fingerprint) {
-                Some(view) => row.mark(view),
+            if let Some(view) = views.get(&row.fingerprint) {
+                row.mark(view);
+            } else {
                 // The notifier does not know those that are pending.
-                None => {
-                    let reached = services.notifier.reached_by(&alert.labels);
-                    let names = reached.iter().map(|r| r.receiver.to_string());
-                    row.receivers = names.collect();
-                    row.receivers.dedup();
-                    row.silenced = silences.iter().any(|s| s.matches(&alert.labels));
-                }
+                let reached = services.notifier.reached_by(&alert.labels);
+                let names = reached.iter().map(|r| r.receiver.to_string());
+                row.receivers = names.collect();
+                row.receivers.dedup();
+                row.silenced = silences.iter().any(|s| s.matches(&alert.labels));
             }
             own.insert(row.fingerprint.clone());
             row

@@ -53,8 +53,11 @@ fn series() -> MemoryReader {
     reader
 }
 
-/// A request: for each query its start and its matchers, of type, name and value.
-fn request(queries: &[(i64, &[(u64, &str, &str)])], accepted: &[u64]) -> Vec<u8> {
+/// A query's start and its matchers, of type, name and value.
+type Asked<'a> = (i64, &'a [(u64, &'a str, &'a str)]);
+
+/// A request of some queries.
+fn request(queries: &[Asked<'_>], accepted: &[u64]) -> Vec<u8> {
     let mut out = Writer::default();
     for (start_ms, matchers) in queries {
         out.message(1, |query| {

@@ -49,23 +49,23 @@ struct Metric<'a> {
     #[serde(borrow, default)]
     unit: Text<'a>,
     #[serde(borrow)]
-    gauge: Option<Data<'a>>,
+    gauge: Option<Points<'a>>,
     #[serde(borrow)]
-    sum: Option<Data<'a>>,
+    sum: Option<Points<'a>>,
     #[serde(borrow)]
-    histogram: Option<Data<'a>>,
+    histogram: Option<Points<'a>>,
     #[serde(borrow)]
-    exponential_histogram: Option<Data<'a>>,
+    exponential_histogram: Option<Points<'a>>,
     #[serde(borrow)]
-    summary: Option<Data<'a>>,
+    summary: Option<Points<'a>>,
 }
 
 /// Whichever kind it is: their members do not contradict each other.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Data<'a> {
-    #[serde(borrow, default)]
-    data_points: Vec<Point<'a>>,
+struct Points<'a> {
+    #[serde(rename = "dataPoints", borrow, default)]
+    list: Vec<Point<'a>>,
     #[serde(borrow)]
     aggregation_temporality: Option<Scalar<'a>>,
     #[serde(default)]
@@ -173,30 +173,30 @@ fn scope(found: ScopeMetrics<'_>) -> otlp::ScopeMetrics {
 fn metric(found: Metric<'_>) -> otlp::Metric {
     let data = if let Some(data) = found.gauge {
         Some(metric::Data::Gauge(otlp::Gauge {
-            data_points: all(data.data_points, number_point),
+            data_points: all(data.list, number_point),
         }))
     } else if let Some(data) = found.sum {
         Some(metric::Data::Sum(otlp::Sum {
             aggregation_temporality: temporality(data.aggregation_temporality.as_ref()),
             is_monotonic: data.is_monotonic,
-            data_points: all(data.data_points, number_point),
+            data_points: all(data.list, number_point),
         }))
     } else if let Some(data) = found.histogram {
         Some(metric::Data::Histogram(otlp::Histogram {
             aggregation_temporality: temporality(data.aggregation_temporality.as_ref()),
-            data_points: all(data.data_points, histogram_point),
+            data_points: all(data.list, histogram_point),
         }))
     } else if let Some(data) = found.exponential_histogram {
         Some(metric::Data::ExponentialHistogram(
             otlp::ExponentialHistogram {
                 aggregation_temporality: temporality(data.aggregation_temporality.as_ref()),
-                data_points: all(data.data_points, exponential_point),
+                data_points: all(data.list, exponential_point),
             },
         ))
     } else {
         found.summary.map(|data| {
             metric::Data::Summary(otlp::Summary {
-                data_points: all(data.data_points, summary_point),
+                data_points: all(data.list, summary_point),
             })
         })
     };

@@ -10,13 +10,14 @@
 //!
 //! Names and labels are translated as Prometheus does by default ([`names`]); `service.name`,
 //! `service.namespace` and `service.instance.id` become `job` and `instance`, the other attributes
-//! of a resource a `target_info`. Deltas are added up ([`deltas`]), save those of exponential
-//! histograms, which are refused.
+//! of a resource a `target_info`. Deltas are added up ([`deltas`]).
 
 mod deltas;
 mod exponential;
 mod json;
 mod names;
+
+use std::fmt::Write as _;
 
 use model::{Exemplar, Labels, LabelsBuilder, METRIC_NAME, MetricKind, MetricMetadata, stale_nan};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -370,7 +371,12 @@ fn exemplar(found: &otlp::Exemplar) -> Exemplar {
         Some(otlp::exemplar::Value::AsInt(value)) => value as f64,
         None => 0.0,
     };
-    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| {
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    };
     let mut builder = LabelsBuilder::default();
     for attribute in &found.filtered_attributes {
         set(&mut builder, attribute);

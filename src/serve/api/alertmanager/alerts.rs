@@ -67,7 +67,7 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Json<Vec<GettableAlert>>, Refusal> {
     let wanted = Wanted::read(&Params::parse(uri.query().unwrap_or_default()))?;
-    let views = with_notifier(&services, |notifier| notifier.alerts()).await?;
+    let views = with_notifier(&services, alert_notify::Notifier::alerts).await?;
     let list = views
         .into_iter()
         .filter(|view| wanted.takes(view))
@@ -93,7 +93,7 @@ pub(super) async fn groups(
     uri: Uri,
 ) -> Result<Json<Vec<Group>>, Refusal> {
     let wanted = Wanted::read(&Params::parse(uri.query().unwrap_or_default()))?;
-    let mut groups = with_notifier(&services, |notifier| notifier.groups()).await?;
+    let mut groups = with_notifier(&services, alert_notify::Notifier::groups).await?;
     groups.sort_by(|a, b| (&a.labels, &a.receiver).cmp(&(&b.labels, &b.receiver)));
     let mut result = Vec::new();
     for group in groups {

@@ -116,7 +116,7 @@ pub(super) async fn list(
         switch(&params, "expired")?,
     );
     let now_ms = time::now_ms();
-    let mut silences = with_notifier(&services, |notifier| notifier.silences()).await?;
+    let mut silences = with_notifier(&services, alert_notify::Notifier::silences).await?;
     silences.retain(|silence| {
         let wanted = match silence.state_at(now_ms) {
             SilenceState::Active => active,

@@ -42,14 +42,10 @@ pub(super) struct Found {
 }
 
 /// The rule behind an alert, where it is among those that are pending or firing.
-pub(super) fn rule_of<'a>(
-    groups: &'a [GroupSnapshot],
+pub(super) fn rule_of(
+    groups: &[GroupSnapshot],
     is_wanted: impl Fn(&Labels) -> bool,
-) -> Option<(
-    &'a GroupSnapshot,
-    &'a RuleSnapshot,
-    &'a alert_rules::ActiveAlert,
-)> {
+) -> Option<(&GroupSnapshot, &RuleSnapshot, &alert_rules::ActiveAlert)> {
     for group in groups {
         for rule in &group.rules {
             let RuleKind::Alerting { alerts, .. } = &rule.kind else {

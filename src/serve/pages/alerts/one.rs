@@ -174,8 +174,8 @@ fn look(
         && kept.start_ms == logs.start_ms
     {
         logs = kept;
-        logs.note =
-            "kept when the alert began: the lines themselves are no longer stored".to_owned();
+        "kept when the alert began: the lines themselves are no longer stored"
+            .clone_into(&mut logs.note);
     }
     let week_start_ms = (now_ms / HOUR_MS - WEEK_SLOTS as i64 + 1) * HOUR_MS;
     let week = bands(

@@ -207,11 +207,11 @@ async fn draw(
     let is_open = !draft.matchers.is_empty() || !error.is_empty();
     let mut response = render(&SilencesPage {
         shell,
-        is_open,
         draft,
         hits,
         error,
         lists,
+        is_open,
     });
     *response.status_mut() = status;
     response
@@ -275,7 +275,6 @@ pub(super) async fn expire(
     })
     .await;
     match done {
-        Some(Ok(())) => see(&back),
         Some(Err(error)) => {
             let error = error.to_string();
             draw(
@@ -287,7 +286,7 @@ pub(super) async fn expire(
             )
             .await
         }
-        None => see(&back),
+        Some(Ok(())) | None => see(&back),
     }
 }
 
