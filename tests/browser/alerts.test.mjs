@@ -102,7 +102,9 @@ for (const colorScheme of ["dark", "light"]) {
       await page.goto(`${yagura.url}/status`, { waitUntil: "load" });
       const notice = page.locator(".notice", { hasText: "pager" });
       await notice.waitFor();
-      assert.ok((await notice.textContent()).includes("403 Forbidden: no such key"));
+      const text = await notice.textContent();
+      assert.ok(text.includes("Messages have not reached the receiver pager (webhook[0])"), text);
+      assert.ok(text.includes("403 Forbidden: no such key"), text);
       await page.screenshot({ path: join(shots, `status-receiver-${colorScheme}-${size}.png`) });
       await notice.getByRole("link", { name: "Receivers" }).focus();
       await page.keyboard.press("Enter");

@@ -51,3 +51,6 @@ function words(answer: unknown): string {
 }
 
 for (const form of all<HTMLFormElement>("[data-silence]")) startCount(form);
+
+// In a narrow window the tab of this page may lie outside.
+find(".subnav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });

@@ -68,8 +68,9 @@ fn draw(
     let mut shell = Shell::new(services, visit, Page::Alerts);
     "Receivers".clone_into(&mut shell.title);
     if !tested.is_empty() {
-        // The answer stays until somebody goes on.
+        // The answer stays until somebody goes on; what leads back here leads to the page.
         shell.refresh = Some(0);
+        "/alerts/receivers".clone_into(&mut shell.visit.path);
     }
     let mut receivers: Vec<ReceiverView> = by_name
         .into_iter()
