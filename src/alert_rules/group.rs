@@ -21,7 +21,7 @@ use crate::alerting::{Alerts, Found, Timing};
 use crate::expand::{self, Expander};
 use crate::query::Languages;
 use crate::restore;
-use crate::series::GroupSeries;
+use crate::series::{GroupSeries, Recorded};
 use crate::snapshot::{GroupSnapshot, RuleHealth, RuleKind, RuleSnapshot};
 use crate::spec::{GroupSpec, RuleOutput, RuleSpec};
 
@@ -379,7 +379,10 @@ impl Group {
                 // What they say before `for` is restored would overwrite what is to be restored.
                 let series = match self.restore_in {
                     Some(_) => Vec::new(),
-                    None => rule.alerts.series(),
+                    None => {
+                        let series = rule.alerts.series().into_iter();
+                        series.map(|(l, v)| (l, Recorded::Number(v))).collect()
+                    }
                 };
                 updated.map(|()| series)?
             }
@@ -532,27 +535,25 @@ fn within(count: usize, max: usize, what: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn recorded(spec: &RuleSpec, points: &[Point], limit: usize) -> Result<Vec<(Labels, f64)>, String> {
+fn recorded(
+    spec: &RuleSpec,
+    points: &[Point],
+    limit: usize,
+) -> Result<Vec<(Labels, Recorded)>, String> {
     if limit > 0 && points.len() > limit {
         return Err(format!(
             "exceeded limit of {limit} with {} series",
             points.len()
         ));
     }
-    if points.iter().any(|point| point.histogram.is_some()) {
-        return Err(
-            "the expression gives native histograms, which rules cannot record yet: record a \
-             quantile, count or sum of them"
-                .to_owned(),
-        );
-    }
-    let samples: Vec<(Labels, f64)> = points
+    let samples: Vec<(Labels, Recorded)> = points
         .iter()
         .map(|point| {
-            (
-                expand::recorded(&spec.name, &spec.labels, point),
-                point.value,
-            )
+            let value = match &point.histogram {
+                Some(histogram) => Recorded::Histogram(histogram.clone()),
+                None => Recorded::Number(point.value),
+            };
+            (expand::recorded(&spec.name, &spec.labels, point), value)
         })
         .collect();
     let mut seen = HashSet::with_capacity(samples.len());

@@ -7,8 +7,10 @@ use model::{
     Histogram, Labels, Matcher, MetricMetadata, SampleSink, Scrape, Selection, SeriesCursor,
     SeriesReader, SlotId, StoreError, TargetId,
 };
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use promql::memory::MemoryReader;
+
+use crate::series::Recorded;
 
 /// The most samples that it takes.
 const SAMPLES_MAX: usize = 10_000_000;
@@ -28,8 +30,31 @@ struct Slots {
 }
 
 impl Scratch {
-    pub(crate) fn push(&self, labels: &Labels, timestamp_ms: i64, value: f64) {
-        self.series.write().push(labels, timestamp_ms, value);
+    pub(crate) fn push(&self, labels: &Labels, timestamp_ms: i64, value: Recorded) {
+        let mut series = self.series.write();
+        match value {
+            Recorded::Number(value) => series.push(labels, timestamp_ms, value),
+            Recorded::Histogram(value) => series.push_histogram(labels, timestamp_ms, value),
+        }
+    }
+
+    /// Counts samples that are about to be stored.
+    fn room_for(&self, samples: usize) -> Result<MutexGuard<'_, Slots>, StoreError> {
+        let mut slots = self.slots.lock();
+        slots.samples += samples;
+        if slots.samples > SAMPLES_MAX {
+            return Err(StoreError::Limit(format!(
+                "rules that are tried out may make {SAMPLES_MAX} samples"
+            )));
+        }
+        Ok(slots)
+    }
+}
+
+impl Slots {
+    fn labels(&self, slot: SlotId) -> Result<&Labels, StoreError> {
+        let labels = self.labels.get(slot.0 as usize);
+        labels.ok_or_else(|| StoreError::Refused("unknown slot".to_owned()))
     }
 }
 
@@ -50,34 +75,26 @@ impl SampleSink for Scratch {
     }
 
     fn append(&self, scrape: Scrape<'_>) -> Result<usize, StoreError> {
-        let mut slots = self.slots.lock();
-        slots.samples += scrape.samples.len();
-        if slots.samples > SAMPLES_MAX {
-            return Err(StoreError::Limit(format!(
-                "rules that are tried out may make {SAMPLES_MAX} samples"
-            )));
-        }
+        let slots = self.room_for(scrape.samples.len())?;
         let mut series = self.series.write();
         for (slot, value) in scrape.samples {
-            let labels = slots
-                .labels
-                .get(slot.0 as usize)
-                .ok_or_else(|| StoreError::Refused("unknown slot".to_owned()))?;
-            series.push(labels, scrape.timestamp_ms, *value);
+            series.push(slots.labels(*slot)?, scrape.timestamp_ms, *value);
         }
         Ok(scrape.samples.len())
     }
 
-    /// Rules record numbers; a histogram among their results is refused before it comes here.
     fn append_histograms(
         &self,
         _: TargetId,
-        _: i64,
-        _: &[(SlotId, Arc<Histogram>)],
+        timestamp_ms: i64,
+        samples: &[(SlotId, Arc<Histogram>)],
     ) -> Result<usize, StoreError> {
-        Err(StoreError::Refused(
-            "native histograms are not recorded where rules are tried out".to_owned(),
-        ))
+        let slots = self.room_for(samples.len())?;
+        let mut series = self.series.write();
+        for (slot, value) in samples {
+            series.push_histogram(slots.labels(*slot)?, timestamp_ms, value.clone());
+        }
+        Ok(samples.len())
     }
 
     fn close_target(&self, _: TargetId) {}

@@ -4,9 +4,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use model::{Labels, SampleSink, Scrape, SlotId, StoreError, TargetId, stale_nan};
+use model::{Histogram, Labels, SampleSink, Scrape, SlotId, StoreError, TargetId, stale_nan};
 
 use crate::query::Reads;
+
+/// What a rule gives for one series.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Recorded {
+    Number(f64),
+    Histogram(Arc<Histogram>),
+}
 
 /// The series of one group. Samples are collected and stored together, because a scrape is the
 /// store's unit; a rule that reads what an earlier one has just made has them stored first.
@@ -15,6 +22,7 @@ pub(crate) struct GroupSeries {
     target: Option<TargetId>,
     slots: HashMap<Labels, SlotId>,
     pending: Vec<(SlotId, f64)>,
+    pending_histograms: Vec<(SlotId, Arc<Histogram>)>,
     pending_names: Vec<Arc<str>>,
     /// Rules whose samples are pending.
     pending_rules: Vec<usize>,
@@ -43,20 +51,25 @@ impl GroupSeries {
         sink: &dyn SampleSink,
         target: TargetId,
         rule: usize,
-        samples: &[(Labels, f64)],
+        samples: &[(Labels, Recorded)],
         written: &mut HashSet<Labels>,
     ) -> Result<(), StoreError> {
         let mut slots = Vec::with_capacity(samples.len());
+        let mut histograms = Vec::new();
         let mut now = HashSet::with_capacity(samples.len());
         for (labels, value) in samples {
-            slots.push((self.slot(sink, target, labels)?, *value));
+            let slot = self.slot(sink, target, labels)?;
+            match value {
+                Recorded::Number(value) => slots.push((slot, *value)),
+                Recorded::Histogram(value) => histograms.push((slot, value.clone())),
+            }
             now.insert(labels.clone());
         }
         for labels in written.iter().filter(|labels| !now.contains(*labels)) {
             slots.push((self.slot(sink, target, labels)?, stale_nan()));
             self.slots.remove(labels);
         }
-        if slots.is_empty() {
+        if slots.is_empty() && histograms.is_empty() {
             return Ok(());
         }
         for (labels, _) in samples {
@@ -67,6 +80,7 @@ impl GroupSeries {
         }
         *written = now;
         self.pending.append(&mut slots);
+        self.pending_histograms.append(&mut histograms);
         self.pending_rules.push(rule);
         Ok(())
     }
@@ -101,7 +115,8 @@ impl GroupSeries {
     /// Stores what was added; returns how many samples the store took.
     ///
     /// # Errors
-    /// Nothing was stored; the samples are dropped, for their time does not come back. The rules
+    /// Nothing was stored, or only the numbers; the others are dropped, for their time does not
+    /// come back. The rules
     /// that they belong to are named beside the reason.
     pub(crate) fn flush(
         &mut self,
@@ -109,17 +124,32 @@ impl GroupSeries {
         timestamp_ms: i64,
     ) -> Result<usize, (Vec<usize>, usize, StoreError)> {
         let samples = std::mem::take(&mut self.pending);
+        let histograms = std::mem::take(&mut self.pending_histograms);
         let rules = std::mem::take(&mut self.pending_rules);
         self.pending_names.clear();
-        let Some(target) = self.target.filter(|_| !samples.is_empty()) else {
+        let count = samples.len() + histograms.len();
+        let Some(target) = self.target.filter(|_| count > 0) else {
             return Ok(0);
         };
-        sink.append(Scrape {
-            target,
-            timestamp_ms,
-            samples: &samples,
-        })
-        .map_err(|error| (rules, samples.len(), error))
+        let mut stored = 0;
+        if !samples.is_empty() {
+            let scrape = Scrape {
+                target,
+                timestamp_ms,
+                samples: &samples,
+            };
+            match sink.append(scrape) {
+                Ok(taken) => stored = taken,
+                Err(error) => return Err((rules, count, error)),
+            }
+        }
+        if !histograms.is_empty() {
+            match sink.append_histograms(target, timestamp_ms, &histograms) {
+                Ok(taken) => stored += taken,
+                Err(error) => return Err((rules, histograms.len(), error)),
+            }
+        }
+        Ok(stored)
     }
 
     /// Ends all series of rules that are gone and closes the target.

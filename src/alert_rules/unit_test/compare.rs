@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use model::{Labels, METRIC_NAME, MatchOp};
-use promql::{Context, Engine, Value};
+use model::{Buckets, Histogram, Labels, METRIC_NAME, MatchOp};
+use promql::native::{Literal, literals};
+use promql::{Context, Engine, Point, Value};
 
 use super::file::{AlertTest, ExprTest};
 use crate::scratch::Scratch;
+use crate::series::Recorded;
 
 /// Alerts in order of their labels, texts included.
 #[derive(Debug, PartialEq)]
@@ -138,21 +140,34 @@ pub(super) fn expression(
     let answer = engine
         .instant(store, &test.expr, time_ms, &Context::default())
         .map_err(|error| format!("err: {error}"))?;
-    let mut got: Vec<(Labels, f64)> = match answer.value {
-        Value::Vector(points) => points.into_iter().map(|p| (p.labels, p.value)).collect(),
-        Value::Scalar { value, .. } => vec![(Labels::empty(), value)],
+    let mut got: Vec<(Labels, Recorded)> = match answer.value {
+        Value::Vector(points) => {
+            let value = |p: Point| match p.histogram {
+                Some(histogram) => (p.labels, Recorded::Histogram(histogram)),
+                None => (p.labels, Recorded::Number(p.value)),
+            };
+            points.into_iter().map(value).collect()
+        }
+        Value::Scalar { value, .. } => vec![(Labels::empty(), Recorded::Number(value))],
         Value::String { .. } | Value::Matrix(_) => {
             return Err("err: query result is not a vector or scalar".to_owned());
         }
     };
     let mut expected = Vec::with_capacity(test.exp_samples.len());
     for sample in &test.exp_samples {
-        if sample.histogram.is_some() {
-            return Err("err: native histograms in exp_samples are not understood yet".to_owned());
-        }
         let labels = labels(engine, &sample.labels)
             .map_err(|error| format!("err: labels {:?}: {error}", sample.labels))?;
-        expected.push((labels, sample.value));
+        let value = match sample.histogram.as_deref().map(str::trim) {
+            None | Some("") => Expected::Number(sample.value),
+            Some(text) => {
+                let all = literals(text, 1).map_err(|error| format!("err: histogram: {error}"))?;
+                all.into_iter().next().map_or_else(
+                    || Err("err: histogram: one is wanted here".to_owned()),
+                    |literal| Ok(Expected::Histogram(literal)),
+                )?
+            }
+        };
+        expected.push((labels, value));
     }
     got.sort_by(|a, b| a.0.cmp(&b.0));
     expected.sort_by(|a, b| a.0.cmp(&b.0));
@@ -160,14 +175,21 @@ pub(super) fn expression(
         && got
             .iter()
             .zip(&expected)
-            .all(|(got, expected)| got.0 == expected.0 && same_value(got.1, expected.1, fuzzy));
+            .all(|(got, expected)| got.0 == expected.0 && expected.1.is_met_by(&got.1, fuzzy));
     if same {
         return Ok(());
     }
     Err(format!(
         "exp: {}\n        got: {}",
-        shown(&expected),
-        shown(&got)
+        shown(
+            expected
+                .iter()
+                .map(|(labels, value)| (labels, value.shown()))
+        ),
+        shown(
+            got.iter()
+                .map(|(labels, value)| (labels, shown_value(value)))
+        )
     ))
 }
 
@@ -176,17 +198,68 @@ fn same_value(a: f64, b: f64, fuzzy: bool) -> bool {
     a == b || a.is_nan() && b.is_nan() || fuzzy && (a.next_up() == b || a.next_down() == b)
 }
 
-fn shown(samples: &[(Labels, f64)]) -> String {
-    if samples.is_empty() {
-        return "nil".to_owned();
+/// What a test wants a series to have.
+enum Expected {
+    Number(f64),
+    Histogram(Literal),
+}
+
+impl Expected {
+    fn is_met_by(&self, got: &Recorded, fuzzy: bool) -> bool {
+        match (self, got) {
+            (Self::Number(expected), Recorded::Number(got)) => same_value(*got, *expected, fuzzy),
+            (Self::Histogram(expected), Recorded::Histogram(got)) => {
+                let mut got = (**got).clone();
+                if !expected.says_reset {
+                    got.reset = expected.histogram.reset;
+                }
+                if got.sum.is_nan() && expected.histogram.sum.is_nan() {
+                    got.sum = 0.0;
+                    let mut wanted = expected.histogram.clone();
+                    wanted.sum = 0.0;
+                    return compact(&got) == compact(&wanted);
+                }
+                compact(&got) == compact(&expected.histogram)
+            }
+            _ => false,
+        }
     }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Number(value) => format!("{value:E}"),
+            Self::Histogram(literal) => promql::native::text(&literal.histogram),
+        }
+    }
+}
+
+/// Without empty buckets, which say nothing.
+fn compact(histogram: &Histogram) -> Histogram {
+    let side = |side: &Buckets| Buckets::from_pairs(side.iter().filter(|(_, count)| *count != 0.0));
+    Histogram {
+        positive: side(&histogram.positive),
+        negative: side(&histogram.negative),
+        ..histogram.clone()
+    }
+}
+
+fn shown_value(value: &Recorded) -> String {
+    match value {
+        Recorded::Number(value) => format!("{value:E}"),
+        Recorded::Histogram(histogram) => promql::native::text(histogram),
+    }
+}
+
+fn shown<'a>(samples: impl Iterator<Item = (&'a Labels, String)>) -> String {
     let lines: Vec<String> = samples
-        .iter()
         .map(|(labels, value)| {
             let name = labels.metric_name().unwrap_or_default();
             let rest = labels.filtered(|label| label != METRIC_NAME);
-            format!("{name}{rest} {value:E}")
+            format!("{name}{rest} {value}")
         })
         .collect();
+    if lines.is_empty() {
+        return "nil".to_owned();
+    }
     lines.join("\n             ")
 }

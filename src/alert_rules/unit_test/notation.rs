@@ -1,9 +1,15 @@
 //! Values as unit test files write them: `1+2x3 _ stale -1x2 NaN`.
 //!
 //! `a+bxn` is a and n further values, each b more than the one before; `axn` is n+1 times a; `_` is
-//! no value, `_xn` are n of those; `stale` ends the series.
+//! no value, `_xn` are n of those; `stale` ends the series. A native histogram stands in two pairs
+//! of braces: `{{schema:0 count:3 sum:4 buckets:[1 2]}}`, `{{…}}+{{…}}xn`.
+
+use std::sync::Arc;
 
 use model::stale_nan;
+use promql::native::{literal_end, literals};
+
+use crate::series::Recorded;
 
 /// The most values that one series may have: a test of a year at 30 seconds.
 pub(super) const VALUES_MAX: usize = 1_100_000;
@@ -12,13 +18,21 @@ pub(super) const VALUES_MAX: usize = 1_100_000;
 ///
 /// # Errors
 /// Names the item that is none.
-pub(super) fn values(text: &str) -> Result<Vec<Option<f64>>, String> {
-    if text.contains("{{") {
-        return Err("native histograms ({{…}}) are not understood in input_series yet".to_owned());
-    }
+pub(super) fn values(text: &str) -> Result<Vec<Option<Recorded>>, String> {
     let mut values = Vec::new();
-    for item in text.split_whitespace() {
-        add(item, &mut values)?;
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let histograms = literal_end(rest);
+        let end = histograms.or_else(|| rest.find(char::is_whitespace));
+        let (item, after) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = after.trim_start();
+        if histograms.is_some() {
+            for literal in literals(item, VALUES_MAX)? {
+                values.push(Some(Recorded::Histogram(Arc::new(literal.histogram))));
+            }
+        } else {
+            add(item, &mut values)?;
+        }
         if values.len() > VALUES_MAX {
             return Err(format!("a series may have {VALUES_MAX} values"));
         }
@@ -26,7 +40,7 @@ pub(super) fn values(text: &str) -> Result<Vec<Option<f64>>, String> {
     Ok(values)
 }
 
-fn add(item: &str, values: &mut Vec<Option<f64>>) -> Result<(), String> {
+fn add(item: &str, values: &mut Vec<Option<Recorded>>) -> Result<(), String> {
     let (body, times) = match item.rsplit_once('x') {
         Some((body, times)) => {
             let times: usize = times
@@ -39,7 +53,7 @@ fn add(item: &str, values: &mut Vec<Option<f64>>) -> Result<(), String> {
     match body {
         "_" => values.extend(std::iter::repeat_n(None, times.unwrap_or(1))),
         "stale" => values.extend(std::iter::repeat_n(
-            Some(stale_nan()),
+            Some(Recorded::Number(stale_nan())),
             times.map_or(1, |n| n + 1),
         )),
         body => {
@@ -51,7 +65,7 @@ fn add(item: &str, values: &mut Vec<Option<f64>>) -> Result<(), String> {
             };
             let mut value = start;
             for _ in 0..=times.unwrap_or_default() {
-                values.push(Some(value));
+                values.push(Some(Recorded::Number(value)));
                 value += step;
             }
         }
@@ -85,16 +99,19 @@ fn number(item: &str, text: Option<&str>) -> Result<f64, String> {
 mod tests {
     use super::*;
 
+    /// The numbers; -999 where there is no value or no number.
+    fn numbers(text: &str) -> Vec<f64> {
+        let number = |value| match value {
+            Some(Recorded::Number(value)) => value,
+            _ => -999.0,
+        };
+        let values = values(text).unwrap_or_else(|error| panic!("{error}"));
+        values.into_iter().map(number).collect()
+    }
+
     #[test]
     fn values_are_expanded() {
-        let check = |text: &str, expected: &[f64]| {
-            let values: Vec<f64> = values(text)
-                .unwrap_or_else(|error| panic!("{error}"))
-                .into_iter()
-                .map(|value| value.unwrap_or(-999.0))
-                .collect();
-            assert_eq!(values, expected, "{text}");
-        };
+        let check = |text: &str, expected: &[f64]| assert_eq!(numbers(text), expected, "{text}");
         check("1 2 3.5", &[1.0, 2.0, 3.5]);
         check("1+2x3", &[1.0, 3.0, 5.0, 7.0]);
         check("5-1x2", &[5.0, 4.0, 3.0]);
@@ -103,10 +120,20 @@ mod tests {
         check("1e3+1e-1x1", &[1000.0, 1000.1]);
         check("-Inf +Inf", &[f64::NEG_INFINITY, f64::INFINITY]);
         check("", &[]);
-        assert!(model::is_stale(
-            values("stale").expect("one")[0].expect("a value")
-        ));
-        assert!(values("NaN").expect("one")[0].expect("a value").is_nan());
+        assert!(model::is_stale(numbers("stale")[0]));
+        assert!(numbers("NaN")[0].is_nan());
+    }
+
+    #[test]
+    fn histograms_stand_among_numbers() {
+        let text = "1 {{schema:0 sum:1 count:1 buckets:[1]}}+{{sum:2 count:1 buckets:[1]}}x2 _ 5";
+        assert_eq!(numbers(text), [1.0, -999.0, -999.0, -999.0, -999.0, 5.0]);
+        let values = values(text).expect("values");
+        let Some(Recorded::Histogram(last)) = &values[3] else {
+            panic!("a histogram");
+        };
+        assert_eq!((last.sum, last.count), (5.0, 3.0));
+        assert_eq!(values[4], None);
     }
 
     #[test]
@@ -118,7 +145,8 @@ mod tests {
             "+x2",
             "infinity",
             "1+x3",
-            "{{schema:1}}",
+            "{{schema:one}}",
+            "{{count:1}} two",
         ] {
             assert!(values(text).is_err(), "{text}");
         }

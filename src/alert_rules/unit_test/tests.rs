@@ -113,3 +113,24 @@ fn what_failed_is_said_in_promtools_words() {
     // Only the tests that are asked for run.
     assert!(run("t.yml", text, &folder(), &["other".to_owned()]).is_empty());
 }
+
+#[test]
+fn a_histogram_that_differs_is_shown() {
+    let check = |wanted: &str| {
+        let text = format!(
+            "tests:\n- input_series: [{{series: h, values: '{{{{schema:0 sum:3 count:3 buckets:[1 2]}}}}'}}]\n  promql_expr_test: [{{expr: h, eval_time: 0m, exp_samples: [{{labels: h, {wanted}}}]}}]\n"
+        );
+        run("t.yml", &text, &folder(), &[])
+    };
+    assert!(check("histogram: '{{schema:0 sum:3 count:3 buckets:[1 2 0]}}'").is_empty());
+    let failures = check("histogram: '{{schema:0 sum:3 count:3 buckets:[2 1]}}'");
+    assert_eq!(
+        failures,
+        [
+            "expr: \"h\", time: 0s,\n        exp: h{} {count:3, sum:3, (0.5,1]:2, (1,2]:1}\n        got: h{} {count:3, sum:3, (0.5,1]:1, (1,2]:2}"
+        ]
+    );
+    assert!(check("value: 3")[0].contains("exp: h{} 3E0"));
+    assert!(check("histogram: '{{schema:one}}'")[0].contains("err: histogram: "));
+    assert!(check("histogram: '{{schema:0}}x2'")[0].contains("err: histogram: "));
+}

@@ -18,7 +18,7 @@ pub use buckets::{Bucket, buckets};
 pub use literal::{Literal, literal_end, literals};
 pub(crate) use quantile::{QuantileNote, fraction, quantile, variance};
 pub(crate) use reset::is_reset;
-pub(crate) use text::text;
+pub use text::text;
 pub(crate) use total::{Incompatible, Mean, Met, Total};
 pub(crate) use trim::trimmed;
 

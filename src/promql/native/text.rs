@@ -8,7 +8,7 @@ use super::buckets::buckets;
 use crate::go::shortest;
 
 /// The histogram with all buckets that are not empty.
-pub(crate) fn text(histogram: &Histogram) -> String {
+pub fn text(histogram: &Histogram) -> String {
     let mut text = format!(
         "{{count:{}, sum:{}",
         shortest(histogram.count),
