@@ -377,12 +377,11 @@ impl Group {
                 };
                 let updated = rule.alerts.update(found, timing, self.spec.limit, now_ms);
                 // What they say before `for` is restored would overwrite what is to be restored.
-                let series = match self.restore_in {
-                    Some(_) => Vec::new(),
-                    None => {
-                        let series = rule.alerts.series().into_iter();
-                        series.map(|(l, v)| (l, Recorded::Number(v))).collect()
-                    }
+                let series = if self.restore_in.is_some() {
+                    Vec::new()
+                } else {
+                    let series = rule.alerts.series().into_iter();
+                    series.map(|(l, v)| (l, Recorded::Number(v))).collect()
                 };
                 updated.map(|()| series)?
             }
