@@ -9,20 +9,22 @@
 //! No clock and no task: the time is an argument, and how long things take is measured by a
 //! closure that the caller brings.
 
+mod rule;
+
 use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Alert, Labels, SampleSink, StoreError, TargetId};
-use promql::{Point, Value};
 
-use crate::alerting::{Alerts, Found, Timing};
-use crate::expand::{self, Expander};
+use self::rule::{RuleState, panic_text, points, recorded, within};
+use crate::alerting::{Found, Timing};
+use crate::expand::Expander;
 use crate::query::Languages;
 use crate::restore;
 use crate::series::{GroupSeries, Recorded};
-use crate::snapshot::{GroupSnapshot, RuleHealth, RuleKind, RuleSnapshot};
+use crate::snapshot::{GroupSnapshot, RuleHealth};
 use crate::spec::{GroupSpec, RuleOutput, RuleSpec};
 
 /// The most alerts that one rule may have, whatever its group's `limit` says: beyond that nobody
@@ -69,52 +71,6 @@ pub struct Evaluation {
     pub samples: u64,
     /// Samples that it did not take.
     pub samples_dropped: u64,
-}
-
-/// How one rule stands.
-#[derive(Debug)]
-struct RuleState {
-    spec: Arc<RuleSpec>,
-    /// Whether another rule may make series that look like this one's: then what stood before a
-    /// restart cannot be told apart.
-    shared: bool,
-    /// Why it is not evaluated at present, in words.
-    not_applicable: Option<String>,
-    /// When that was last looked at.
-    looked_ms: Option<i64>,
-    alerts: Alerts,
-    /// Series of the last evaluation.
-    written: HashSet<Labels>,
-    health: RuleHealth,
-    last_error: String,
-    last_evaluation_ms: i64,
-    duration: Duration,
-}
-
-impl RuleState {
-    fn new(spec: Arc<RuleSpec>) -> Self {
-        let (health, last_error) = match &spec.broken {
-            Some(reason) => (RuleHealth::Err, reason.clone()),
-            None => (RuleHealth::Unknown, String::new()),
-        };
-        Self {
-            shared: false,
-            not_applicable: spec.idle.clone(),
-            looked_ms: None,
-            spec,
-            alerts: Alerts::default(),
-            written: HashSet::new(),
-            health,
-            last_error,
-            last_evaluation_ms: 0,
-            duration: Duration::ZERO,
-        }
-    }
-
-    fn fail(&mut self, error: String) {
-        self.health = RuleHealth::Err;
-        self.last_error = error;
-    }
 }
 
 /// How often it is looked whether a built-in rule has something to say here, milliseconds.
@@ -470,104 +426,9 @@ impl Group {
             file: self.spec.file.to_string(),
             interval_ms: self.interval_ms,
             limit: self.spec.limit,
-            rules: self.rules.iter().map(rule_snapshot).collect(),
+            rules: self.rules.iter().map(RuleState::snapshot).collect(),
             last_evaluation_ms: self.last_evaluation_ms,
             evaluation_duration_s: self.duration.as_secs_f64(),
         }
     }
-}
-
-fn rule_snapshot(rule: &RuleState) -> RuleSnapshot {
-    let sources = |texts: &[(Arc<str>, crate::spec::Text)]| {
-        Labels::from_pairs(texts.iter().map(|(k, t)| (k.clone(), t.source.clone())))
-    };
-    RuleSnapshot {
-        name: rule.spec.name.to_string(),
-        expression: rule.spec.expression.to_string(),
-        source: rule.spec.source,
-        labels: sources(&rule.spec.labels),
-        kind: match &rule.spec.output {
-            RuleOutput::Recording => RuleKind::Recording,
-            RuleOutput::Alerting {
-                for_ms,
-                keep_firing_for_ms,
-                annotations,
-            } => RuleKind::Alerting {
-                for_ms: *for_ms,
-                keep_firing_for_ms: *keep_firing_for_ms,
-                annotations: sources(annotations),
-                alerts: rule.alerts.snapshot(),
-            },
-        },
-        not_applicable: rule.not_applicable.clone(),
-        health: rule.health,
-        last_error: rule.last_error.clone(),
-        last_evaluation_ms: rule.last_evaluation_ms,
-        evaluation_duration_s: rule.duration.as_secs_f64(),
-    }
-}
-
-fn points(value: Value) -> Result<Vec<Point>, String> {
-    match value {
-        Value::Vector(points) => Ok(points),
-        Value::Scalar {
-            timestamp_ms,
-            value,
-        } => Ok(vec![Point {
-            labels: Labels::empty(),
-            timestamp_ms,
-            value,
-            histogram: None,
-        }]),
-        Value::String { .. } | Value::Matrix(_) => {
-            Err("rule result is not a vector or scalar".to_owned())
-        }
-    }
-}
-
-fn within(count: usize, max: usize, what: &str) -> Result<(), String> {
-    if count > max {
-        return Err(format!(
-            "the expression gives {count} {what}, a rule may give {max}: aggregate or select fewer"
-        ));
-    }
-    Ok(())
-}
-
-fn recorded(
-    spec: &RuleSpec,
-    points: &[Point],
-    limit: usize,
-) -> Result<Vec<(Labels, Recorded)>, String> {
-    if limit > 0 && points.len() > limit {
-        return Err(format!(
-            "exceeded limit of {limit} with {} series",
-            points.len()
-        ));
-    }
-    let samples: Vec<(Labels, Recorded)> = points
-        .iter()
-        .map(|point| {
-            let value = match &point.histogram {
-                Some(histogram) => Recorded::Histogram(histogram.clone()),
-                None => Recorded::Number(point.value),
-            };
-            (expand::recorded(&spec.name, &spec.labels, point), value)
-        })
-        .collect();
-    let mut seen = HashSet::with_capacity(samples.len());
-    match samples.iter().find(|(labels, _)| !seen.insert(labels)) {
-        Some((labels, _)) => Err(format!(
-            "vector contains metrics with the same labelset after applying rule labels: {labels}"
-        )),
-        None => Ok(samples),
-    }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }

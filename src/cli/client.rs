@@ -14,6 +14,44 @@ const SILENCE_MAX: Duration = Duration::from_secs(150);
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
+/// Which Yagura is asked.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Server {
+    /// Where Yagura is
+    #[arg(
+        long,
+        env = "YAGURA_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9849"
+    )]
+    pub(super) url: String,
+}
+
+impl Server {
+    pub(super) fn client(&self) -> Result<Client, Failure> {
+        Client::new(&self.url)
+    }
+}
+
+/// How what is found is shown.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Colors {
+    /// No colours, also on a terminal (NO_COLOR does the same)
+    #[arg(long)]
+    no_color: bool,
+}
+
+impl Colors {
+    /// Whether standard output takes colours, unless they are not wanted.
+    pub(super) fn wanted(&self) -> bool {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        !self.no_color
+            && !is_set("NO_COLOR")
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            && io::stdout().is_terminal()
+    }
+}
+
 /// Why there is no answer. Its text is what is written to standard error, line breaks included.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
@@ -188,15 +226,6 @@ pub(super) fn run(question: impl Future<Output = Result<bool, Failure>>) -> Exit
             ExitCode::from(2)
         }
     }
-}
-
-/// Whether standard output takes colours, unless they are not wanted.
-pub(super) fn wants_color(no_color: bool) -> bool {
-    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    !no_color
-        && !is_set("NO_COLOR")
-        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-        && io::stdout().is_terminal()
 }
 
 #[cfg(test)]

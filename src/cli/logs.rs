@@ -19,7 +19,7 @@ use clap::{Args, ValueEnum};
 
 use log_query::{Pipe, Query};
 
-use super::client;
+use super::client::{self, Colors, Server};
 use ask::{Client, Failure, Question};
 use record::Answer;
 use show::Show;
@@ -63,17 +63,10 @@ pub(crate) struct LogsArgs {
     /// How to write lines
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
-    /// Where Yagura is
-    #[arg(
-        long,
-        env = "YAGURA_URL",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:9849"
-    )]
-    url: String,
-    /// No colours, also on a terminal (NO_COLOR does the same)
-    #[arg(long)]
-    no_color: bool,
+    #[command(flatten)]
+    server: Server,
+    #[command(flatten)]
+    colors: Colors,
 }
 
 /// How lines are written.
@@ -97,7 +90,7 @@ pub(crate) fn logs(args: &LogsArgs) -> ExitCode {
 
 /// Whether something was found.
 async fn run(args: &LogsArgs) -> Result<bool, Failure> {
-    let client = Client::new(&args.url)?;
+    let client = Client::new(&args.server.url)?;
     let question = Question {
         query: args.query.join(" "),
         from: time(&args.since),
@@ -108,11 +101,7 @@ async fn run(args: &LogsArgs) -> Result<bool, Failure> {
             LINES_DEFAULT
         }),
     };
-    let mut out = Show::new(
-        args.output,
-        client::wants_color(args.no_color),
-        io::stdout().lock(),
-    );
+    let mut out = Show::new(args.output, args.colors.wanted(), io::stdout().lock());
     if args.follow {
         return follow::follow(&client, &question, &mut out).await;
     }

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::client::{self, Client, Failure};
+use super::client::{self, Colors, Failure, Server};
 use answer::Answer;
 
 /// Points per series of a range when nothing is said: as wide as a sparkline may become.
@@ -42,17 +42,10 @@ pub(crate) struct QueryArgs {
     /// How to write the answer
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
-    /// Where Yagura is
-    #[arg(
-        long,
-        env = "YAGURA_URL",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:9849"
-    )]
-    url: String,
-    /// No colours, also on a terminal (NO_COLOR does the same)
-    #[arg(long)]
-    no_color: bool,
+    #[command(flatten)]
+    server: Server,
+    #[command(flatten)]
+    colors: Colors,
 }
 
 /// How an answer is written.
@@ -74,7 +67,7 @@ pub(crate) fn query(args: &QueryArgs) -> ExitCode {
 
 /// Whether something was found.
 async fn run(args: &QueryArgs) -> Result<bool, Failure> {
-    let client = Client::new(&args.url)?;
+    let client = args.server.client()?;
     let at = moment(&args.at)?;
     let expression = args.expression.as_str();
     let request = match &args.range {
@@ -109,7 +102,7 @@ async fn run(args: &QueryArgs) -> Result<bool, Failure> {
         eprintln!("yagura: {note}");
     }
     let text = match args.output {
-        Output::Table => write::table(&answer.data, client::wants_color(args.no_color)),
+        Output::Table => write::table(&answer.data, args.colors.wanted()),
         Output::Json => format!("{}\n", String::from_utf8_lossy(&body).trim_end()),
         Output::Csv => write::csv(&answer.data),
     };

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Deserialize;
 
-use super::client::{self, Client, Failure};
+use super::client::{self, Failure, Server};
 
 /// So many times of one rule are written out.
 const SHOWN_MAX: usize = 20;
@@ -22,14 +22,8 @@ pub(crate) struct RehearseArgs {
     /// How far back, such as 7d
     #[arg(long, default_value = "7d", value_name = "DURATION")]
     since: String,
-    /// Address of the Yagura that has the history
-    #[arg(
-        long,
-        env = "YAGURA_URL",
-        default_value = "http://127.0.0.1:9849",
-        value_name = "URL"
-    )]
-    url: String,
+    #[command(flatten)]
+    server: Server,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,7 +77,7 @@ async fn rehearse(args: &RehearseArgs) -> Result<bool, Failure> {
     let file = args.file.display().to_string();
     let text = std::fs::read_to_string(&args.file)
         .map_err(|error| told(format!("cannot read {file}: {error}")))?;
-    let client = Client::new(&args.url)?;
+    let client = args.server.client()?;
     let start = format!("now-{}", args.since);
     let request = client
         .post(
@@ -97,8 +91,12 @@ async fn rehearse(args: &RehearseArgs) -> Result<bool, Failure> {
         .bytes()
         .await
         .map_err(|error| client.unreachable(&error))?;
-    let answer: Envelope = serde_json::from_slice(&answer)
-        .map_err(|error| told(format!("{} does not rehearse rules: {error}", args.url)))?;
+    let answer: Envelope = serde_json::from_slice(&answer).map_err(|error| {
+        told(format!(
+            "{} does not rehearse rules: {error}",
+            args.server.url
+        ))
+    })?;
     let report = report(&answer.data, &args.since);
     let mut out = std::io::stdout();
     out.write_all(report.as_bytes()).map_err(Failure::Output)?;

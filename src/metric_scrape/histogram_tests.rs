@@ -4,52 +4,23 @@
 use proptest::prelude::*;
 use wire::writer::Writer;
 
+use super::tests::{Fixture, fixture};
 use super::*;
-use crate::fixture::MemorySink;
-use crate::{GlobalConfig, ScrapeConfig};
-use http_client::Clients;
-
-struct Fixture {
-    sink: Arc<MemorySink>,
-    ledger: Ledger,
-    spec: Arc<TargetSpec>,
-    now_ms: i64,
-}
-
-fn fixture(keys: &str) -> Fixture {
-    let yaml = format!("{{job_name: j, static_configs: [{{targets: ['h:1']}}], {keys}}}");
-    let job: ScrapeConfig = serde_saphyr::from_str(&yaml).expect("a good job");
-    let global = GlobalConfig::default();
-    job.check(&global).expect("a good job");
-    let job = crate::target::Job::new(&global, &job, &Clients::default()).expect("a good job");
-    let targets = job.targets(&[], &[]).targets;
-    let sink = MemorySink::new();
-    Fixture {
-        ledger: Ledger::new(sink.clone(), Metrics::default()),
-        sink,
-        spec: targets[0].clone(),
-        now_ms: 1_000_000,
-    }
-}
 
 impl Fixture {
-    fn scrape(&mut self, page: &[u8], format: Format) -> Outcome {
-        self.now_ms += 15_000;
-        let time = ScrapeTime {
-            timestamp_ms: self.now_ms,
-            duration: Duration::from_millis(250),
-        };
+    fn scrape_as(&mut self, page: &[u8], format: Format) -> Outcome {
+        let time = self.time();
         self.ledger
             .store(&self.spec, Ok((page.to_vec(), format)), time)
     }
 
     fn good(&mut self, page: &[u8]) {
-        let outcome = self.scrape(page, Format::Protobuf);
+        let outcome = self.scrape_as(page, Format::Protobuf);
         assert!(outcome.up && outcome.error.is_none(), "{:?}", outcome.error);
     }
 
     /// Values of a series of metric `name` with one more label, or none.
-    fn series(&self, metric: &str, label: &str) -> String {
+    fn labelled(&self, metric: &str, label: &str) -> String {
         self.sink.series(&name(metric, label))
     }
 }
@@ -140,28 +111,28 @@ fn simple_families_and_summaries_are_the_series_of_the_text_format() {
     }));
     f.good(&page);
     f.good(&page);
-    assert_eq!(f.series("c_total", ""), "7 7");
-    assert_eq!(f.series("s_count", ""), "9 9");
-    assert_eq!(f.series("s_sum", ""), "4.5 4.5");
-    assert_eq!(f.series("s", "quantile=\"1.0\""), "0.25 0.25");
+    assert_eq!(f.labelled("c_total", ""), "7 7");
+    assert_eq!(f.labelled("s_count", ""), "9 9");
+    assert_eq!(f.labelled("s_sum", ""), "4.5 4.5");
+    assert_eq!(f.labelled("s", "quantile=\"1.0\""), "0.25 0.25");
     assert_eq!(f.sink.help("c_total"), "What it means.");
     let exemplars = f.sink.exemplars(&name("c_total", ""));
     assert_eq!(exemplars[0].timestamp_ms, 1_000_500);
     assert_eq!(exemplars[0].labels.get("trace_id"), Some("xyz"));
     // A second page of the same series surprises nobody, and what is gone is marked.
     f.good(b"");
-    assert_eq!(f.series("c_total", ""), "7 7 gone");
+    assert_eq!(f.labelled("c_total", ""), "7 7 gone");
 }
 
 #[test]
 fn without_the_setting_only_the_classic_form_is_kept() {
     let mut f = fixture("");
     f.good(&both(6));
-    assert_eq!(f.series("h_count", ""), "6");
-    assert_eq!(f.series("h_sum", ""), "12.5");
-    assert_eq!(f.series("h_bucket", "le=\"1.0\""), "1");
-    assert_eq!(f.series("h_bucket", "le=\"2.5\""), "3");
-    assert_eq!(f.series("h_bucket", "le=\"+Inf\""), "6");
+    assert_eq!(f.labelled("h_count", ""), "6");
+    assert_eq!(f.labelled("h_sum", ""), "12.5");
+    assert_eq!(f.labelled("h_bucket", "le=\"1.0\""), "1");
+    assert_eq!(f.labelled("h_bucket", "le=\"2.5\""), "3");
+    assert_eq!(f.labelled("h_bucket", "le=\"+Inf\""), "6");
     assert!(f.sink.histograms(&name("h", "")).is_empty());
     let exemplars = f.sink.exemplars(&name("h_bucket", "le=\"1.0\""));
     assert_eq!(exemplars.len(), 1);
@@ -177,10 +148,10 @@ fn native_histograms_are_kept_and_end_with_a_marker() {
     assert_eq!((histogram.zero_count, histogram.sum), (2.0, 12.5));
     let buckets: Vec<_> = histogram.positive.iter().collect();
     assert_eq!(buckets, [(1, 1.0), (2, 3.0), (4, 2.0)]);
-    assert_eq!(f.series("h_count", ""), "");
+    assert_eq!(f.labelled("h_count", ""), "");
     assert_eq!(f.sink.exemplars(&name("h", "")).len(), 2);
     f.good(b"");
-    assert_eq!(f.series("h", ""), "NaN gone");
+    assert_eq!(f.labelled("h", ""), "NaN gone");
 }
 
 #[test]
@@ -188,8 +159,8 @@ fn both_forms_are_kept_where_that_is_wanted() {
     let mut f = fixture("scrape_native_histograms: true, always_scrape_classic_histograms: true");
     f.good(&both(8));
     assert_eq!(f.sink.histograms(&name("h", "")).len(), 1);
-    assert_eq!(f.series("h_bucket", "le=\"2.5\""), "3");
-    assert_eq!(f.series("h_count", ""), "8");
+    assert_eq!(f.labelled("h_bucket", "le=\"2.5\""), "3");
+    assert_eq!(f.labelled("h_count", ""), "8");
 }
 
 /// A page of text with a classic histogram, a summary and a counter.
@@ -203,7 +174,7 @@ const CLASSIC: &str = "# HELP h What it means.\n# TYPE h histogram\n\
 fn classic_histograms_become_native_ones_with_custom_bounds() {
     let mut f = fixture("convert_classic_histograms_to_nhcb: true");
     for _ in 0..2 {
-        let outcome = f.scrape(CLASSIC.as_bytes(), Format::Text);
+        let outcome = f.scrape_as(CLASSIC.as_bytes(), Format::Text);
         assert!(outcome.up, "{:?}", outcome.error);
     }
     let found = f.sink.histograms(&name("h", ""));
@@ -213,18 +184,18 @@ fn classic_histograms_become_native_ones_with_custom_bounds() {
     assert_eq!(&*histogram.bounds, [1.0, 2.5]);
     let buckets: Vec<_> = histogram.positive.iter().collect();
     assert_eq!(buckets, [(0, 2.0), (2, 3.0)]);
-    assert_eq!(f.series("h_count", ""), "");
-    assert_eq!(f.series("h_bucket", "le=\"1.0\""), "");
+    assert_eq!(f.labelled("h_count", ""), "");
+    assert_eq!(f.labelled("h_bucket", "le=\"1.0\""), "");
     assert_eq!(f.sink.help("h"), "What it means.");
     // The others are what they were, and what is there twice counts once.
-    assert_eq!(f.series("c_total", ""), "7 7");
+    assert_eq!(f.labelled("c_total", ""), "7 7");
     // Counts that fall are no histogram: nothing is lost.
     assert!(f.sink.histograms(&name("broken", "")).is_empty());
-    assert_eq!(f.series("broken_count", ""), "2 2");
-    assert_eq!(f.series("broken_bucket", "le=\"1.0\""), "3 3");
-    assert_eq!(f.series("broken_bucket", ""), "1 1");
-    assert!(f.scrape(b"c_total 9\n", Format::Text).up);
-    assert_eq!(f.series("h", ""), "NaN NaN gone");
+    assert_eq!(f.labelled("broken_count", ""), "2 2");
+    assert_eq!(f.labelled("broken_bucket", "le=\"1.0\""), "3 3");
+    assert_eq!(f.labelled("broken_bucket", ""), "1 1");
+    assert!(f.scrape_as(b"c_total 9\n", Format::Text).up);
+    assert_eq!(f.labelled("h", ""), "NaN NaN gone");
 }
 
 #[test]
@@ -233,10 +204,10 @@ fn converted_histograms_keep_their_classic_form_where_that_is_wanted() {
     let mut f = fixture(keys);
     let page = CLASSIC.split("# TYPE c_total").next().expect("a page");
     let page = format!("{page}# EOF\n");
-    assert!(f.scrape(page.as_bytes(), Format::OpenMetrics).up);
+    assert!(f.scrape_as(page.as_bytes(), Format::OpenMetrics).up);
     assert_eq!(f.sink.histograms(&name("h", "")).len(), 1);
-    assert_eq!(f.series("h_bucket", "le=\"2.5\""), "2");
-    assert_eq!(f.series("h_count", ""), "5");
+    assert_eq!(f.labelled("h_bucket", "le=\"2.5\""), "2");
+    assert_eq!(f.labelled("h_count", ""), "5");
     // A native form wins where it is wanted; else the classic one is converted.
     let mut f = fixture("convert_classic_histograms_to_nhcb: true, scrape_native_histograms: true");
     f.good(&both(8));
@@ -246,7 +217,7 @@ fn converted_histograms_keep_their_classic_form_where_that_is_wanted() {
     let found = f.sink.histograms(&name("h", ""));
     assert_eq!((found[0].schema, found[0].count), (-53, 8.0));
     assert_eq!(f.sink.exemplars(&name("h", "")).len(), 2);
-    assert_eq!(f.series("h_count", ""), "");
+    assert_eq!(f.labelled("h_count", ""), "");
 }
 
 #[test]
@@ -278,7 +249,10 @@ fn limits_make_histograms_coarser_and_say_where_that_does_not_help() {
             histogram.packed_signed(13, [1, 0]);
         });
     });
-    let error = f.scrape(&page, Format::Protobuf).error.expect("it failed");
+    let error = f
+        .scrape_as(&page, Format::Protobuf)
+        .error
+        .expect("it failed");
     assert!(
         error.contains("\"far\"") && error.contains("native_histogram_bucket_limit is 1"),
         "{error}"
@@ -312,12 +286,15 @@ fn a_page_cut_off_fails_and_names_the_place() {
     let mut page = both(8);
     page.extend(both(8));
     page.pop();
-    let error = f.scrape(&page, Format::Protobuf).error.expect("it failed");
+    let error = f
+        .scrape_as(&page, Format::Protobuf)
+        .error
+        .expect("it failed");
     assert!(
         error.contains("after family \"h\"") && error.contains("cut off"),
         "{error}"
     );
-    assert_eq!(f.series("h_count", ""), "");
+    assert_eq!(f.labelled("h_count", ""), "");
 }
 
 #[test]
@@ -325,18 +302,18 @@ fn bounds_and_quantiles_of_text_are_written_one_way() {
     let mut f = fixture("");
     let page = b"# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\n\
                  # TYPE s summary\ns{quantile=\"1\"} 3\n# TYPE g gauge\ng{le=\"1\"} 4\n";
-    f.scrape(page, Format::Text);
-    f.scrape(page, Format::Text);
-    assert_eq!(f.series("h_bucket", "le=\"1.0\""), "1 1");
-    assert_eq!(f.series("h_bucket", "le=\"+Inf\""), "2 2");
-    assert_eq!(f.series("s", "quantile=\"1.0\""), "3 3");
-    assert_eq!(f.series("g", "le=\"1\""), "4 4");
+    f.scrape_as(page, Format::Text);
+    f.scrape_as(page, Format::Text);
+    assert_eq!(f.labelled("h_bucket", "le=\"1.0\""), "1 1");
+    assert_eq!(f.labelled("h_bucket", "le=\"+Inf\""), "2 2");
+    assert_eq!(f.labelled("s", "quantile=\"1.0\""), "3 3");
+    assert_eq!(f.labelled("g", "le=\"1\""), "4 4");
     // Another type: another series.
     let text = std::str::from_utf8(page).expect("text");
     let untyped = text.replacen("histogram", "untyped", 1);
-    f.scrape(untyped.as_bytes(), Format::Text);
-    assert_eq!(f.series("h_bucket", "le=\"1.0\""), "1 1 gone");
-    assert_eq!(f.series("h_bucket", "le=\"1\""), "1");
+    f.scrape_as(untyped.as_bytes(), Format::Text);
+    assert_eq!(f.labelled("h_bucket", "le=\"1.0\""), "1 1 gone");
+    assert_eq!(f.labelled("h_bucket", "le=\"1\""), "1");
 }
 
 #[test]
@@ -349,7 +326,7 @@ fn exemplars_of_openmetrics_are_kept_once() {
         )
     };
     for trace in ["a", "a", "b"] {
-        f.scrape(page(trace).as_bytes(), Format::OpenMetrics);
+        f.scrape_as(page(trace).as_bytes(), Format::OpenMetrics);
     }
     let found = f.sink.exemplars(&name("c_total", ""));
     let traces: Vec<_> = found
@@ -377,7 +354,7 @@ proptest! {
             }
         }
         let mut f = fixture("scrape_native_histograms: true, always_scrape_classic_histograms: true");
-        f.scrape(&page, Format::Protobuf);
+        f.scrape_as(&page, Format::Protobuf);
         for histogram in f.sink.histograms(&name("h", "")) {
             prop_assert_eq!(histogram.check(), Ok(()));
         }

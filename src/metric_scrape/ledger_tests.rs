@@ -5,18 +5,20 @@ use crate::fixture::MemorySink;
 use crate::{GlobalConfig, ScrapeConfig};
 use http_client::Clients;
 
-struct Fixture {
-    sink: Arc<MemorySink>,
-    ledger: Ledger,
-    spec: Arc<TargetSpec>,
+/// A store, and a target that is asked every 15 s.
+pub(super) struct Fixture {
+    pub(super) sink: Arc<MemorySink>,
+    pub(super) ledger: Ledger,
+    pub(super) spec: Arc<TargetSpec>,
     now_ms: i64,
 }
 
 /// A target of a job with these keys.
-fn fixture(keys: &str) -> Fixture {
+pub(super) fn fixture(keys: &str) -> Fixture {
     let yaml = format!("{{job_name: j, static_configs: [{{targets: ['h:1']}}], {keys}}}");
     let job: ScrapeConfig = serde_saphyr::from_str(&yaml).expect("a good job");
     let global = GlobalConfig::default();
+    job.check(&global).expect("a good job");
     let job = crate::target::Job::new(&global, &job, &Clients::default()).expect("a good job");
     let targets = job.targets(&[], &[]).targets;
     let sink = MemorySink::new();
@@ -29,7 +31,7 @@ fn fixture(keys: &str) -> Fixture {
 }
 
 impl Fixture {
-    fn time(&mut self) -> ScrapeTime {
+    pub(super) fn time(&mut self) -> ScrapeTime {
         self.now_ms += 15_000;
         ScrapeTime {
             timestamp_ms: self.now_ms,
